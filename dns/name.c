@@ -1,0 +1,3 @@
+#include <sluice/dns/name.h>
+
+#include <sluice/proto/bytes.h>

@@ -1,0 +1,38 @@
+// inet: one's complement sums (RFC 1071, RFC 1624) over octets, without DPDK.
+//
+// Sums here are kept folded to 16 bits and in the byte order of the packet as loaded by memcpy, so
+// that they may be written back without swapping.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint16_t
+sl_sum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffffu) + (sum >> 32);
+	sum = (sum & 0xffffffffu) + (sum >> 32);
+	sum = (sum & 0xffffu) + (sum >> 16);
+	sum = (sum & 0xffffu) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+// a + b in one's complement.
+static inline uint16_t
+sl_sum_add(uint16_t a, uint16_t b)
+{
+	uint32_t s = (uint32_t)a + b;
+
+	return (uint16_t)((s & 0xffffu) + (s >> 16));
+}
+
+// a - b in one's complement.
+static inline uint16_t
+sl_sum_sub(uint16_t a, uint16_t b)
+{
+	return sl_sum_add(a, (uint16_t)~b);
+}
+
+// Sum of `nb_bytes` octets (an odd last octet is padded with zero), folded.
+uint16_t sl_sum(const void *data, size_t nb_bytes);
