@@ -1,0 +1,34 @@
+// mail: messages of the session thread to a worker that are not packets. The sender allocates from
+// a mempool of its own; the worker returns each after handling.
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_byteorder.h>
+
+enum sl_mail_kind {
+	SL_MAIL_ENDPOINT, // set the endpoint of this worker's lanes of a session
+	SL_MAIL_PEER_RESTARTED, // void the ids the peer of a session gave
+	SL_MAIL_SESSION_GONE, // reset the flows of a session
+	SL_MAIL_NAME, // a name's private addresses, for the worker's cache
+	SL_MAIL_STOP, // CLOSE every flow to its peer and leave the loop
+};
+
+#define SL_MAIL_ADDRESSES 8u
+
+struct sl_mail {
+	uint8_t kind; // enum sl_mail_kind
+	uint8_t nb_addresses; // SL_MAIL_NAME
+	uint8_t name_bytes;
+	uint8_t reason; // SL_MAIL_NAME with no address: enum sl_close_reason
+	uint16_t tenant;
+	uint16_t port; // index of struct sl_port
+	uint32_t session;
+	rte_be32_t remote;
+	rte_be32_t local;
+	rte_be16_t remote_port;
+	rte_be16_t local_port; // first of the connector's lanes; lane k uses local_port + k at first
+	uint32_t ttl_s;
+	rte_be32_t addresses[SL_MAIL_ADDRESSES];
+	char name[256];
+};

@@ -1,0 +1,124 @@
+// node: how a graph node, its exits and its drop reasons are declared.
+//
+// A node is one file: an enum of edges (edge 0 drops: a forgotten verdict fails closed), a pure
+// verdict function, a process function, and SL_NODE. Edges whose name is that of a SL_DROP are
+// wired there by themselves; all others are wired by the role's table (runtime/role_pop.c,
+// runtime/role_connector.c). An edge nobody wires drops with OUR_FAULT.
+//
+//	static const char *const edges[] = { [BAD_TYPE] = "eth_input_bad_type", [IP4] = "ip4" };
+//	SL_NODE(eth_input, eth_input_process, edges);
+//	SL_DROP(eth_input_bad_type, SL_PEER_FAULT, "EtherType is not one we handle.")
+#pragma once
+
+#include <sluice/dp/meta.h>
+
+#include <rte_common.h>
+#include <rte_graph.h>
+#include <rte_graph_worker.h>
+
+enum sl_severity {
+	SL_EXPECTED, // policy did its job
+	SL_PEER_FAULT, // somebody sent what they should not
+	SL_OUR_FAULT, // no memory, queue full: alert
+};
+
+// One drop reason; the CLI, the metrics and docs/drops.md are made from these.
+struct sl_drop {
+	const char *name;
+	enum sl_severity severity;
+	const char *sentence;
+	const struct sl_drop *next;
+};
+
+struct sl_node {
+	const char *name;
+	rte_node_process_t process;
+	const char *const *edges; // names, see above
+	unsigned nb_edges;
+	uint64_t flags; // RTE_NODE_SOURCE_F for sources
+	const struct sl_node *next;
+};
+
+// Constructors call these; the lists are complete before main().
+void sl_drop_register(struct sl_drop *drop);
+void sl_node_register(struct sl_node *node);
+const struct sl_drop *sl_drop_first(void);
+const struct sl_node *sl_node_first(void);
+
+#define SL_DROP(id, sev, text)                                                                     \
+	static struct sl_drop sl_drop_##id = { .name = #id, .severity = (sev), .sentence = (text) }; \
+	RTE_INIT(sl_drop_init_##id)                                                                \
+	{                                                                                          \
+		sl_drop_register(&sl_drop_##id);                                                   \
+	}
+
+#define SL_NODE_FLAGS(id, fn, edge_names, node_flags)                                              \
+	static struct sl_node sl_node_##id = { .name = #id,                                        \
+					       .process = (fn),                                    \
+					       .edges = (edge_names),                              \
+					       .nb_edges = RTE_DIM(edge_names),                    \
+					       .flags = (node_flags) };                            \
+	RTE_INIT(sl_node_init_##id)                                                                \
+	{                                                                                          \
+		sl_node_register(&sl_node_##id);                                                   \
+	}
+
+#define SL_NODE(id, fn, edge_names) SL_NODE_FLAGS(id, fn, edge_names, 0)
+
+struct sl_worker;
+
+// The worker whose graph this node instance belongs to.
+static inline struct sl_worker *
+sl_node_worker(const struct rte_node *node)
+{
+	struct sl_worker *w;
+
+	memcpy(&w, node->ctx, sizeof(w));
+	return w;
+}
+
+// Hand every object of a node to the edge its verdict names. Runs of the predicted edge move as a
+// whole stream: the common case costs no per-packet enqueue. `verdict(w, m)` is inlined.
+#define SL_FOREACH_VERDICT(graph, node, objs, nb_objs, predicted, verdict)                         \
+	__extension__({                                                                            \
+		struct sl_worker *w_ = sl_node_worker(node);                                       \
+		struct rte_mbuf **m_ = (struct rte_mbuf **)(objs);                                 \
+		rte_edge_t edge_[RTE_GRAPH_BURST_SIZE];                                            \
+		uint16_t nb_ = (nb_objs), same_ = 0;                                               \
+		for (uint16_t i_ = 0; i_ < nb_; i_++) {                                            \
+			if (i_ + 4 < nb_)                                                          \
+				rte_prefetch0(rte_pktmbuf_mtod(m_[i_ + 4], void *));               \
+			edge_[i_] = (rte_edge_t)verdict(w_, m_[i_]);                               \
+			same_ += edge_[i_] == (predicted);                                         \
+		}                                                                                  \
+		sl_node_dispatch((graph), (node), (objs), nb_, (predicted), same_, edge_);         \
+		nb_;                                                                               \
+	})
+
+// Enqueue objs[i] on edge[i]; `same` of the `nb` are on `predicted`.
+static inline void
+sl_node_dispatch(
+	struct rte_graph *graph,
+	struct rte_node *node,
+	void **objs,
+	uint16_t nb,
+	rte_edge_t predicted,
+	uint16_t same,
+	const rte_edge_t *edge
+)
+{
+	uint16_t i = 0;
+
+	if (likely(same == nb)) {
+		rte_node_next_stream_move(graph, node, predicted);
+		return;
+	}
+	while (i < nb) {
+		uint16_t run = i + 1;
+
+		while (run < nb && edge[run] == edge[i])
+			run++;
+		rte_node_enqueue(graph, node, edge[i], objs + i, (uint16_t)(run - i));
+		i = run;
+	}
+}

@@ -1,0 +1,76 @@
+// session: the table of authenticated peers, shared by all threads of an instance. A fixed array;
+// the session thread alone fills and clears entries and publishes keypair pointers one by one with
+// release stores; workers load them with acquire and never keep them past a walk. A keypair is
+// freed after every worker has been quiescent since it was unpublished.
+#pragma once
+
+#include <sluice/proto/wire.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_byteorder.h>
+#include <rte_common.h>
+
+struct sl_keypair; // proto/keypair.h
+
+enum sl_session_kind {
+	SL_SESSION_NONE = 0,
+	SL_SESSION_TUNNEL, // PoP-connector
+	SL_SESSION_CLIENT, // PoP-WireGuard client
+};
+
+#define SL_NO_SESSION UINT32_MAX
+
+// Where datagrams of one lane go. Owned by the lane's worker once published: it alone moves it, on
+// authenticated data only.
+struct sl_lane_endpoint {
+	rte_be32_t remote; // underlay address of the peer
+	rte_be32_t local;
+	rte_be16_t remote_port;
+	rte_be16_t local_port;
+	uint16_t mtu_bytes; // confirmed path MTU of the underlay
+	uint16_t ip_id; // of outer packets; DF is set, so it need not be unique
+	uint64_t heard_ns; // last authenticated datagram (lane 0's is what liveness reads)
+	uint64_t opened_pkts;
+	uint64_t sealed_pkts;
+} __rte_cache_aligned;
+
+struct sl_session {
+	// session thread: rw, workers: ro.
+	_Atomic(struct sl_keypair *) current; // to seal with; NULL: not up
+	atomic_uchar kind; // enum sl_session_kind
+	atomic_bool draining; // by its own wish or ours: no new flows
+	uint16_t tenant;
+	uint16_t network; // PoP: remote network the connector serves
+	uint16_t nb_lanes;
+	uint16_t peer_workers;
+	uint32_t id;
+	uint32_t client; // SL_SESSION_CLIENT: client id
+	uint32_t weight; // PoP: share of new flows
+	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
+	atomic_uint_fast64_t established_ns;
+	char name[64]; // of the peer, from the configuration
+
+	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
+} __rte_cache_aligned;
+
+#define SL_INDEX_WAYS 4u // previous, current, next and one at rest
+
+// Receiver index -> keypair. An index is slot (low bits) and a random rest; `keypairs[slot]` holds
+// the keypair whose local index it is.
+struct sl_sessions {
+	struct sl_session *sessions;
+	uint32_t nb_sessions;
+	uint32_t nb_slots; // power of two
+	uint32_t slot_mask;
+	_Atomic(struct sl_keypair *) *keypairs;
+};
+
+// The keypair that receives under `index`, or NULL. Worker; valid until the end of the walk.
+static inline struct sl_keypair *
+sl_sessions_keypair(const struct sl_sessions *s, uint32_t index)
+{
+	return atomic_load_explicit(&s->keypairs[index & s->slot_mask], memory_order_acquire);
+}

@@ -1,0 +1,57 @@
+// snapshot: what the packet path reads of the configuration. Immutable; the control thread builds a
+// new one, swaps one pointer and frees the old one after an RCU quiescent period. Ids are stable
+// across snapshots: an entry that went away is marked so, not reused, until every worker has swept.
+#pragma once
+
+#include <sluice/dns/policy.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_byteorder.h>
+
+#define SL_NO_CLIENT    UINT32_MAX
+#define SL_NETWORK_PEERS 16u
+
+struct sl_addresses; // dns/addresses.h
+
+struct sl_client {
+	bool is_live; // false: revoked, keep refusing
+	uint16_t tenant;
+	uint32_t session; // WireGuard: session id; SL_NO_SESSION for plain access
+	uint64_t groups; // bit per group of the tenant
+	rte_be32_t address; // WireGuard: inner address; plain: prefix
+	uint8_t prefix_bits;
+	uint16_t port; // plain: port index
+	uint16_t vlan;
+	const char *name; // owned by the snapshot
+};
+
+struct sl_tenant {
+	const char *name;
+	const struct sl_policy *policy; // names, resources, rules
+	struct sl_addresses *addresses; // name and address table; outlives snapshots
+	uint8_t flow_secret[16]; // of flow keys; durable
+	bool refuse_other_names; // REFUSED instead of forwarding
+};
+
+// A remote network and the sessions that reach it.
+struct sl_network {
+	const char *name;
+	uint16_t tenant;
+	uint16_t nb_sessions;
+	uint32_t sessions[SL_NETWORK_PEERS]; // session ids
+};
+
+struct sl_plain_clients; // longest-prefix table (port, VLAN, source) -> client id
+
+struct sl_snapshot {
+	uint32_t generation; // of the policy; bumped by policy changes alone
+	const struct sl_client *clients; // by client id
+	uint32_t nb_clients;
+	const struct sl_tenant *tenants; // by tenant id
+	uint16_t nb_tenants;
+	const struct sl_network *networks; // by network id
+	uint16_t nb_networks;
+	const struct sl_plain_clients *plain; // table/plain.h
+};

@@ -1,0 +1,119 @@
+// worker: one pinned polling thread, its graph and everything it owns. Nodes see their worker and,
+// through it, the shared tables they may read. Ownership is written on each field as
+// (worker: r|rw, session: ..., control: ...).
+#pragma once
+
+#include <sluice/dp/meta.h>
+#include <sluice/proto/aead.h>
+#include <sluice/proto/limits.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#define SL_MAX_WORKERS 64u
+#define SL_MAX_PORTS   32u
+#define SL_MAX_RXQ     8u
+#define SL_MAX_ROUTES  256u
+
+enum sl_role { SL_ROLE_POP, SL_ROLE_CONNECTOR };
+enum sl_idle { SL_IDLE_POLL, SL_IDLE_ADAPTIVE };
+
+// One L3 interface on a DPDK port (control: written before start; all: ro; link_up: control rw).
+struct sl_port {
+	char name[32]; // as configured
+	uint16_t ethdev; // DPDK port id
+	uint16_t vlan; // 0 untagged
+	uint16_t mtu_bytes;
+	uint16_t nb_queues;
+	struct rte_ether_addr mac;
+	uint8_t prefix_bits;
+	uint8_t is_udp_checksum_offloaded;
+	rte_be32_t address;
+	atomic_bool link_up;
+};
+
+struct sl_route {
+	rte_be32_t prefix;
+	uint8_t prefix_bits;
+	uint16_t port;
+	rte_be32_t via; // 0: on link
+};
+
+// Interfaces, routes and addresses of the node itself (immutable after start).
+struct sl_net {
+	struct sl_port ports[SL_MAX_PORTS];
+	unsigned nb_ports;
+	struct sl_route routes[SL_MAX_ROUTES]; // longest prefix first; on-link ones included
+	unsigned nb_routes;
+	// UDP ports (host order) that are tunnel lanes of ours; a PoP has one, a connector a range that
+	// NAT never uses. 0, 0: none.
+	uint16_t tunnel_port_first;
+	uint16_t tunnel_port_last;
+	uint16_t wireguard_port; // UDP, host order; 0: none
+	rte_be32_t resolvers[4]; // PoP: addresses DNS is answered on
+	unsigned nb_resolvers;
+	rte_be32_t pool; // PoP: assigned addresses
+	uint8_t pool_bits;
+};
+
+// Counters a worker adds to and others read (worker: rw, others: ro). Drop counts live in the graph.
+struct sl_worker_stats {
+	uint64_t walks;
+	uint64_t walks_empty;
+	uint64_t sleeps;
+	uint64_t handed_over; // packets sent to another worker
+	uint64_t handover_full; // and dropped because its ring was full
+	uint64_t punted;
+	uint64_t tx_pkts[SL_MAX_PORTS];
+	uint64_t tx_bytes[SL_MAX_PORTS];
+	uint64_t rx_pkts[SL_MAX_PORTS];
+	uint64_t rx_bytes[SL_MAX_PORTS];
+} __rte_cache_aligned;
+
+struct sl_dp;
+struct sl_flow_table;
+struct sl_neighbours;
+struct sl_names_cache;
+struct sl_nat;
+struct sl_trace;
+struct sl_snapshot;
+struct sl_sessions;
+
+struct sl_worker {
+	// Read by every node (control: written before start, but for `snapshot`).
+	struct sl_dp *dp;
+	const struct sl_net *net;
+	const struct sl_snapshot *snapshot; // loaded from dp once per walk; valid until its end
+	struct sl_sessions *sessions;
+	struct sl_flow_table *flows; // worker: rw
+	struct sl_neighbours *neighbours; // worker: rw
+	struct sl_nat *nat; // worker: rw; connector and own queries
+	struct sl_names_cache *names; // worker: rw; connector: name -> private addresses
+	struct sl_aead *aead; // worker: rw
+	struct sl_trace *trace; // worker: rw, control: arms and reads
+	struct rte_mempool *pool; // mbufs
+	struct rte_graph *graph;
+	uint16_t idx;
+	uint16_t nb_workers;
+	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
+	uint32_t now_ds; // the same in deciseconds
+	uint8_t roster_self;
+
+	// Rings. SPSC each: sp/sc forms only.
+	struct rte_ring *from_worker[SL_MAX_WORKERS]; // mbufs handed over to this worker
+	struct rte_ring *from_session; // mbufs from the session thread
+	struct rte_ring *to_session; // mbufs punted
+	struct rte_ring *mail; // struct sl_mail * from the session thread
+
+	// Idle (worker: rw; others: read `asleep`).
+	int eventfd; // written by whoever queues for a sleeping worker
+	atomic_bool asleep;
+	uint64_t random; // xorshift state for ports and jitter, not for secrets
+
+	struct sl_worker_stats stats;
+};
