@@ -9,6 +9,7 @@
 #pragma once
 
 #include <sluice/ctrl/key.h>
+#include <sluice/ctrl/log.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -341,13 +342,11 @@ struct sl_config_timers {
 	uint32_t dead_ms; // 1000
 };
 
-enum sl_config_log_level { SL_LOG_ERROR, SL_LOG_WARNING, SL_LOG_NOTICE, SL_LOG_INFO, SL_LOG_DEBUG };
-
 struct sl_config_system {
 	const char *state_dir; // default /var/lib/sluice
-	const char *control_socket; // default /run/sluice/control.sock
+	const char *control_socket; // default /run/sluice/sluice.sock
 	const char *user; // dropped to after start; default "sluice"
-	enum sl_config_log_level log_level; // default notice
+	enum sl_log_level log_level; // default notice
 	const char *flow_log; // NULL: none
 	struct sl_config_endpoint metrics; // default 127.0.0.1:9464; port 0: off
 	uint32_t memory_mb; // of the data plane; 0 (default): as computed from the limits
