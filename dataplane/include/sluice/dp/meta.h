@@ -11,6 +11,7 @@
 
 #define SL_TRAIL_LEN 14u
 #define SL_NO_FLOW   UINT32_MAX
+#define SL_NO_CLIENT UINT32_MAX
 
 // Where a packet that changes thread goes on (struct sl_meta.stage).
 enum sl_stage {

@@ -10,7 +10,6 @@
 
 #include <rte_byteorder.h>
 
-#define SL_NO_CLIENT    UINT32_MAX
 #define SL_NETWORK_PEERS 16u
 
 struct sl_addresses; // dns/addresses.h

@@ -3,6 +3,7 @@
 // (worker: r|rw, session: ..., control: ...).
 #pragma once
 
+#include <sluice/dp/bucket.h>
 #include <sluice/dp/meta.h>
 #include <sluice/proto/aead.h>
 #include <sluice/proto/limits.h>
@@ -20,8 +21,8 @@
 #define SL_MAX_RXQ     8u
 #define SL_MAX_ROUTES  256u
 
-enum sl_role { SL_ROLE_POP, SL_ROLE_CONNECTOR };
-enum sl_idle { SL_IDLE_POLL, SL_IDLE_ADAPTIVE };
+enum sl_dp_role { SL_DP_POP, SL_DP_CONNECTOR };
+enum sl_dp_idle { SL_DP_IDLE_POLL, SL_DP_IDLE_ADAPTIVE };
 
 // One L3 interface on a DPDK port (control: written before start; all: ro; link_up: control rw).
 struct sl_port {
@@ -113,6 +114,7 @@ struct sl_worker {
 	// Idle (worker: rw; others: read `asleep`).
 	int eventfd; // written by whoever queues for a sleeping worker
 	atomic_bool asleep;
+	struct sl_bucket reject_bucket; // RST and ICMP errors a second
 	uint64_t random; // xorshift state for ports and jitter, not for secrets
 
 	struct sl_worker_stats stats;
