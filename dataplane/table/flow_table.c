@@ -1,0 +1,186 @@
+#include <sluice/dp/flow_table.h>
+
+#include <string.h>
+
+#include <rte_malloc.h>
+
+#define BULK_MAX 256u
+
+struct sl_flow_table *
+sl_flow_table_create(uint32_t nb_flows, uint8_t worker, bool with_flow_keys, int socket_id)
+{
+	struct sl_flow_table *t = rte_zmalloc_socket("sl_flows", sizeof(*t), 64, socket_id);
+
+	if (t == NULL)
+		return NULL;
+	t->nb_flows = nb_flows;
+	t->worker = worker;
+	t->flows = rte_zmalloc_socket(
+		"sl_flow", (size_t)nb_flows * sizeof(*t->flows), RTE_CACHE_LINE_SIZE, socket_id
+	);
+	if (t->flows == NULL || sl_hash_key_random(&t->hash_key) != 0 ||
+	    sl_slots_create(&t->slots, nb_flows) != 0 ||
+	    sl_index_create(&t->by_key, nb_flows, socket_id) != 0 ||
+	    (with_flow_keys && sl_index_create(&t->by_flow_key, nb_flows, socket_id) != 0)) {
+		sl_flow_table_destroy(t);
+		return NULL;
+	}
+	return t;
+}
+
+void
+sl_flow_table_destroy(struct sl_flow_table *t)
+{
+	if (t == NULL)
+		return;
+	sl_index_destroy(&t->by_flow_key);
+	sl_index_destroy(&t->by_key);
+	sl_slots_destroy(&t->slots);
+	rte_free(t->flows);
+	rte_free(t);
+}
+
+struct by_key {
+	const struct sl_flow *flows;
+	const struct sl_flow_key *key;
+};
+
+static inline bool
+is_key(uint32_t number, const void *arg)
+{
+	const struct by_key *want = arg;
+
+	return memcmp(&want->flows[number].key, want->key, sizeof(*want->key)) == 0;
+}
+
+uint32_t
+sl_flow_find(const struct sl_flow_table *t, const struct sl_flow_key *key)
+{
+	struct by_key want = { t->flows, key };
+	uint64_t hash = sl_hash(&t->hash_key, key, sizeof(*key));
+
+	return sl_index_find(&t->by_key, hash, is_key, &want);
+}
+
+// The record that the first matching tag names, so that its line is on its way before the compare.
+static inline void
+prefetch_record(const struct sl_flow_table *t, uint64_t hash)
+{
+	uint16_t tag = sl_index_tag(hash);
+	const struct sl_index_bucket *b = &t->by_key.buckets[sl_index_first(&t->by_key, hash)];
+	uint32_t hits = sl_index_match(b, tag);
+
+	if (hits == 0) {
+		b = &t->by_key.buckets[sl_index_second(&t->by_key, hash)];
+		hits = sl_index_match(b, tag);
+	}
+	if (hits != 0) {
+		const struct sl_flow *f = &t->flows[b->numbers[__builtin_ctz(hits)]];
+
+		rte_prefetch0(f);
+		rte_prefetch0((const uint8_t *)f + RTE_CACHE_LINE_SIZE);
+	}
+}
+
+void
+sl_flow_find_bulk(
+	const struct sl_flow_table *t,
+	const struct sl_flow_key *const keys[],
+	unsigned nb,
+	uint32_t found[]
+)
+{
+	uint64_t hashes[BULK_MAX];
+
+	sl_hash40_bulk(&t->hash_key, (const void *const *)keys, nb, hashes);
+	for (unsigned i = 0; i < nb; i++)
+		sl_index_prefetch(&t->by_key, hashes[i]);
+	for (unsigned i = 0; i < nb; i++)
+		prefetch_record(t, hashes[i]);
+	for (unsigned i = 0; i < nb; i++) {
+		struct by_key want = { t->flows, keys[i] };
+
+		found[i] = sl_index_find(&t->by_key, hashes[i], is_key, &want);
+	}
+}
+
+uint32_t
+sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now_ns)
+{
+	uint8_t generation;
+	uint32_t index = sl_slots_take(&t->slots, now_ns, &generation);
+	struct sl_flow *f;
+
+	if (index == SL_SLOT_NONE)
+		return SL_NO_FLOW;
+	f = &t->flows[index];
+	memset(f, 0, sizeof(*f));
+	f->key = *key;
+	f->link.own_generation = generation;
+	f->started_ds = (uint32_t)(now_ns / (100 * SL_NS_PER_MS));
+	f->last_seen_ds = f->started_ds;
+	if (!sl_index_add(&t->by_key, sl_hash(&t->hash_key, key, sizeof(*key)), index)) {
+		sl_slots_give(&t->slots, index, now_ns);
+		return SL_NO_FLOW;
+	}
+	t->nb_used++;
+	return index;
+}
+
+struct by_flow_key {
+	const struct sl_flow *flows;
+	const uint8_t *flow_key;
+};
+
+static inline bool
+is_flow_key(uint32_t number, const void *arg)
+{
+	const struct by_flow_key *want = arg;
+
+	return memcmp(want->flows[number].flow_key, want->flow_key, 16) == 0;
+}
+
+// Tenants are told apart by the hash and, since a flow key is a keyed hash under the tenant's own
+// secret, by its 128 bits.
+static uint64_t
+hash_flow_key(const struct sl_flow_table *t, uint16_t tenant, const uint8_t flow_key[16])
+{
+	uint8_t both[18];
+
+	memcpy(both, flow_key, 16);
+	memcpy(both + 16, &tenant, 2);
+	return sl_hash(&t->hash_key, both, sizeof(both));
+}
+
+uint32_t
+sl_flow_find_by_flow_key(
+	const struct sl_flow_table *t,
+	uint16_t tenant,
+	const uint8_t flow_key[16]
+)
+{
+	struct by_flow_key want = { t->flows, flow_key };
+
+	return sl_index_find(&t->by_flow_key, hash_flow_key(t, tenant, flow_key), is_flow_key, &want);
+}
+
+bool
+sl_flow_index_flow_key(struct sl_flow_table *t, uint32_t index, uint16_t tenant)
+{
+	const struct sl_flow *f = &t->flows[index];
+
+	return sl_index_add(&t->by_flow_key, hash_flow_key(t, tenant, f->flow_key), index);
+}
+
+void
+sl_flow_del(struct sl_flow_table *t, uint32_t index, uint16_t tenant, uint64_t now_ns)
+{
+	struct sl_flow *f = &t->flows[index];
+
+	sl_index_del(&t->by_key, sl_hash(&t->hash_key, &f->key, sizeof(f->key)), index);
+	if (f->kind == SL_FLOW_HOST)
+		sl_index_del(&t->by_flow_key, hash_flow_key(t, tenant, f->flow_key), index);
+	f->kind = SL_FLOW_FREE;
+	sl_slots_give(&t->slots, index, now_ns);
+	t->nb_used--;
+}
