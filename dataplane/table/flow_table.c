@@ -1,8 +1,7 @@
-#include <sluice/dp/flow_table.h>
-
-#include <string.h>
-
 #include <rte_malloc.h>
+
+#include <sluice/dp/flow_table.h>
+#include <string.h>
 
 #define BULK_MAX 256u
 
@@ -153,15 +152,13 @@ hash_flow_key(const struct sl_flow_table *t, uint16_t tenant, const uint8_t flow
 }
 
 uint32_t
-sl_flow_find_by_flow_key(
-	const struct sl_flow_table *t,
-	uint16_t tenant,
-	const uint8_t flow_key[16]
-)
+sl_flow_find_by_flow_key(const struct sl_flow_table *t, uint16_t tenant, const uint8_t flow_key[16])
 {
 	struct by_flow_key want = { t->flows, flow_key };
 
-	return sl_index_find(&t->by_flow_key, hash_flow_key(t, tenant, flow_key), is_flow_key, &want);
+	return sl_index_find(
+		&t->by_flow_key, hash_flow_key(t, tenant, flow_key), is_flow_key, &want
+	);
 }
 
 bool

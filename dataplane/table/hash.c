@@ -1,11 +1,9 @@
-#include <sluice/dp/hash.h>
-
 #include <errno.h>
+#include <immintrin.h>
+#include <sluice/dp/hash.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
-
-#include <immintrin.h>
 
 int
 sl_hash_key_random(struct sl_hash_key *key)
@@ -53,10 +51,7 @@ hash_aes(const struct sl_hash_key *key, const uint8_t *p, size_t nb_bytes)
 
 __attribute__((target("aes"))) static void
 hash40_bulk_aes(
-	const struct sl_hash_key *key,
-	const void *const items[],
-	unsigned nb,
-	uint64_t hashes[]
+	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
 )
 {
 	const __m128i *k = (const __m128i *)(const void *)key->secret;
@@ -126,10 +121,7 @@ sl_hash(const struct sl_hash_key *key, const void *data, size_t nb_bytes)
 
 void
 sl_hash40_bulk(
-	const struct sl_hash_key *key,
-	const void *const items[],
-	unsigned nb,
-	uint64_t hashes[]
+	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
 )
 {
 	if (has_aes) {

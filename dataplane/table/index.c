@@ -1,8 +1,7 @@
-#include <sluice/dp/index.h>
+#include <rte_malloc.h>
 
 #include <errno.h>
-
-#include <rte_malloc.h>
+#include <sluice/dp/index.h>
 
 int
 sl_index_create(struct sl_index *ix, uint32_t nb_records, int socket_id)

@@ -1,12 +1,10 @@
-#include <sluice/dp/hash.h>
-#include <sluice/dp/names_cache.h>
-
-#include <sluice/proto/limits.h>
-
-#include <string.h>
-
 #include <rte_common.h>
 #include <rte_malloc.h>
+
+#include <sluice/dp/hash.h>
+#include <sluice/dp/names_cache.h>
+#include <sluice/proto/limits.h>
+#include <string.h>
 
 #define WAYS 4u
 
@@ -43,7 +41,11 @@ sl_names_cache_destroy(struct sl_names_cache *c)
 }
 
 static struct sl_names_entry *
-set_of(struct sl_names_cache *c, uint16_t tenant, const char *name, size_t name_bytes, uint64_t *hash)
+set_of(struct sl_names_cache *c,
+       uint16_t tenant,
+       const char *name,
+       size_t name_bytes,
+       uint64_t *hash)
 {
 	*hash = (sl_hash(&c->key, name, name_bytes) + tenant * 0x9e3779b97f4a7c15ull) | 1;
 	return &c->entries[(size_t)((uint32_t)(*hash >> 32) & c->set_mask) * WAYS];
@@ -53,7 +55,7 @@ static bool
 is_entry(const struct sl_names_entry *e, uint64_t hash, uint16_t tenant, const char *name, size_t n)
 {
 	return e->hash == hash && e->tenant == tenant && e->name_bytes == n &&
-	       memcmp(e->name, name, n) == 0;
+		memcmp(e->name, name, n) == 0;
 }
 
 struct sl_names_entry *
@@ -78,8 +80,7 @@ void
 sl_names_cache_put(struct sl_names_cache *c, const struct sl_mail *mail, uint64_t now_ns)
 {
 	uint64_t hash;
-	struct sl_names_entry *set =
-		set_of(c, mail->tenant, mail->name, mail->name_bytes, &hash);
+	struct sl_names_entry *set = set_of(c, mail->tenant, mail->name, mail->name_bytes, &hash);
 	struct sl_names_entry *e = &set[0];
 
 	for (unsigned way = 0; way < WAYS; way++) {

@@ -1,6 +1,5 @@
-#include <sluice/dp/plain.h>
 #include <sluice/dp/meta.h>
-
+#include <sluice/dp/plain.h>
 #include <stdlib.h>
 
 struct sl_plain_clients {
@@ -30,7 +29,7 @@ static int
 is_same(const struct sl_plain_entry *a, const struct sl_plain_entry *b)
 {
 	return a->prefix == b->prefix && a->port == b->port && a->vlan == b->vlan &&
-	       a->prefix_bits == b->prefix_bits;
+		a->prefix_bits == b->prefix_bits;
 }
 
 struct sl_plain_clients *
@@ -71,12 +70,7 @@ sl_plain_free(struct sl_plain_clients *p)
 }
 
 uint32_t
-sl_plain_find(
-	const struct sl_plain_clients *p,
-	uint16_t port,
-	uint16_t vlan,
-	rte_be32_t source
-)
+sl_plain_find(const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source)
 {
 	for (unsigned i = 0; i < p->nb_lengths; i++) {
 		struct sl_plain_entry want = { .prefix = masked(source, p->lengths[i]),

@@ -1,5 +1,4 @@
 #include <sluice/dp/tcp.h>
-
 #include <sluice/proto/bytes.h>
 
 #define OPTION_END 0
@@ -50,7 +49,5 @@ sl_tcp_clamp_mss(struct rte_tcp_hdr *tcp, uint16_t segment_bytes, uint16_t mss)
 	memcpy(pair, start + from, nb_bytes);
 	new_sum = sl_sum(pair, 4);
 	// ~(~HC + ~m + m'), RFC 1624 equation 3.
-	tcp->cksum = (uint16_t)~sl_sum_add(
-		sl_sum_sub((uint16_t)~tcp->cksum, old_sum), new_sum
-	);
+	tcp->cksum = (uint16_t)~sl_sum_add(sl_sum_sub((uint16_t)~tcp->cksum, old_sum), new_sum);
 }

@@ -10,6 +10,8 @@
 
 #define ICMP_QUOTE_BYTES 8u // of the transport header, RFC 792
 #define TTL              64u
+#define REJECTS_PER_S    10000u // per worker
+#define REJECTS_BURST    2000u
 
 uint16_t
 sl_reject_icmp(uint8_t reason)
@@ -92,12 +94,14 @@ reset_packet(struct rte_mbuf *m, uint16_t l4_offset)
 	if (tcp.tcp_flags & RTE_TCP_RST_FLAG)
 		return false;
 	data_bytes = (uint32_t)rte_be_to_cpu_16(ip->total_length) - l4_offset -
-		     (uint32_t)(tcp.data_off >> 4) * 4;
+		(uint32_t)(tcp.data_off >> 4) * 4;
 	data_bytes += !!(tcp.tcp_flags & RTE_TCP_SYN_FLAG) + !!(tcp.tcp_flags & RTE_TCP_FIN_FLAG);
 	m->data_len = sizeof(*ip) + sizeof(tcp);
 	m->pkt_len = m->data_len;
 	if (tcp.tcp_flags & RTE_TCP_ACK_FLAG)
-		fill_tcp_rst(ip, back, tcp.dst_port, tcp.src_port, tcp.recv_ack, 0, RTE_TCP_RST_FLAG);
+		fill_tcp_rst(
+			ip, back, tcp.dst_port, tcp.src_port, tcp.recv_ack, 0, RTE_TCP_RST_FLAG
+		);
 	else
 		fill_tcp_rst(
 			ip,
@@ -239,7 +243,7 @@ reject_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	struct sl_meta *meta = sl_meta(m);
 
-	if (!sl_bucket_take(&w->reject_bucket, w->now_ns, 1))
+	if (!sl_bucket_take(&w->reject_bucket, REJECTS_PER_S, REJECTS_BURST, 1, w->now_ns))
 		return LIMITED;
 	if (!sl_reject_packet(m, meta->l4_offset, meta->reason, (uint16_t)meta->token))
 		return UNANSWERABLE;
@@ -253,5 +257,9 @@ reject_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint
 }
 
 SL_NODE(reject, reject_process, edges)
-SL_DROP(reject_limited, SL_EXPECTED, "Refused; the limit of refusals a second was reached, so in silence.")
-SL_DROP(reject_unanswerable, SL_EXPECTED, "Refused; an error, a RST or a later fragment is not answered.")
+SL_DROP(reject_limited,
+	SL_EXPECTED,
+	"Refused; the limit of refusals a second was reached, so in silence.")
+SL_DROP(reject_unanswerable,
+	SL_EXPECTED,
+	"Refused; an error, a RST or a later fragment is not answered.")

@@ -2,13 +2,13 @@
 // it is 128 octets and final: addresses are 128 bits (IPv4 mapped), so IPv6 changes no structure.
 #pragma once
 
-#include <sluice/proto/flowproto.h>
+#include <rte_common.h>
 
 #include <assert.h>
+#include <sluice/dns/name.h>
+#include <sluice/proto/flowproto.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <rte_common.h>
 
 // Key, all in wire order. PoP: the client's packet as sent (source = client). Connector and own
 // queries: the packet as it returns (source = private host).
@@ -74,5 +74,3 @@ struct sl_flow {
 } __rte_cache_aligned;
 static_assert(sizeof(struct sl_flow) == 128, "two lines");
 static_assert(offsetof(struct sl_flow, client_line) == 64, "hot line first");
-
-#define SL_NO_NAME UINT32_MAX

@@ -3,15 +3,15 @@
 // never pointers. Each field: set by -> read by.
 #pragma once
 
-#include <assert.h>
-#include <stdint.h>
-
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
+#include <assert.h>
+#include <stdint.h>
+
 #define SL_TRAIL_LEN 14u
 #define SL_NO_FLOW   UINT32_MAX
-#define SL_NO_CLIENT UINT32_MAX
+#define SL_NO_CLIENT 0u // client ids begin at 1, so that zeroed metadata names nobody
 
 // Where a packet that changes thread goes on (struct sl_meta.stage).
 enum sl_stage {

@@ -10,11 +10,11 @@
 //	SL_DROP(eth_input_bad_type, SL_PEER_FAULT, "EtherType is not one we handle.")
 #pragma once
 
-#include <sluice/dp/meta.h>
-
 #include <rte_common.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
+
+#include <sluice/dp/meta.h>
 
 enum sl_severity {
 	SL_EXPECTED, // policy did its job
@@ -46,7 +46,9 @@ const struct sl_drop *sl_drop_first(void);
 const struct sl_node *sl_node_first(void);
 
 #define SL_DROP(id, sev, text)                                                                     \
-	static struct sl_drop sl_drop_##id = { .name = #id, .severity = (sev), .sentence = (text) }; \
+	static struct sl_drop sl_drop_##id = { .name = #id,                                        \
+					       .severity = (sev),                                  \
+					       .sentence = (text) };                               \
 	RTE_INIT(sl_drop_init_##id)                                                                \
 	{                                                                                          \
 		sl_drop_register(&sl_drop_##id);                                                   \
@@ -89,7 +91,7 @@ sl_node_worker(const struct rte_node *node)
 			if (i_ + 4 < nb_)                                                          \
 				rte_prefetch0(rte_pktmbuf_mtod(m_[i_ + 4], void *));               \
 			edge_[i_] = (rte_edge_t)verdict(w_, m_[i_]);                               \
-			same_ += edge_[i_] == (predicted);                                         \
+			same_ = (uint16_t)(same_ + (edge_[i_] == (predicted)));                    \
 		}                                                                                  \
 		sl_node_dispatch((graph), (node), (objs), nb_, (predicted), same_, edge_);         \
 		nb_;                                                                               \

@@ -3,18 +3,17 @@
 // (worker: r|rw, session: ..., control: ...).
 #pragma once
 
-#include <sluice/dp/bucket.h>
-#include <sluice/dp/meta.h>
-#include <sluice/proto/aead.h>
-#include <sluice/proto/limits.h>
-
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <rte_ether.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
+
+#include <sluice/dns/answer.h>
+#include <sluice/dp/meta.h>
+#include <sluice/proto/aead.h>
+#include <sluice/proto/limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define SL_MAX_WORKERS 64u
 #define SL_MAX_PORTS   32u
@@ -77,6 +76,7 @@ struct sl_worker_stats {
 } __rte_cache_aligned;
 
 struct sl_dp;
+struct sl_hash_key;
 struct sl_flow_table;
 struct sl_neighbours;
 struct sl_names_cache;
@@ -91,6 +91,7 @@ struct sl_worker {
 	const struct sl_net *net;
 	const struct sl_snapshot *snapshot; // loaded from dp once per walk; valid until its end
 	struct sl_sessions *sessions;
+	const struct sl_hash_key *owner_key; // the same for all workers
 	struct sl_flow_table *flows; // worker: rw
 	struct sl_neighbours *neighbours; // worker: rw
 	struct sl_nat *nat; // worker: rw; connector and own queries

@@ -1,0 +1,59 @@
+// client_input: sort a client's packets: questions to the resolvers, packets for flows.
+//   ip4_input | wireguard_open -> client_input -> dns_answer | flow_forward | icmp_local | handover
+// On entry the mbuf is a checked IPv4 packet at L3; nobody has asked yet whether its source is a
+// client. That is done where it first matters: by dns_answer, and by flow_new when no flow is found.
+#include <sluice/dp/inner.h>
+#include <sluice/dp/node.h>
+
+enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OTHER, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[TCP_RESOLVER] = "client_input_resolver_port",
+	[HANDOVER] = "handover",
+	[DNS] = "dns",
+	[ECHO] = "echo",
+	[FLOW] = "flow",
+	[OTHER] = "other",
+};
+
+static inline enum edge
+to_resolver(const struct rte_mbuf *m, const struct sl_meta *meta)
+{
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(
+		m, const struct rte_udp_hdr *, meta->l4_offset
+	);
+
+	if (meta->protocol == IPPROTO_UDP && udp->dst_port == RTE_BE16(53))
+		return DNS;
+	return meta->protocol == IPPROTO_ICMP ? ECHO : TCP_RESOLVER;
+}
+
+static inline enum edge
+client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct sl_meta *meta = sl_meta(m);
+	uint8_t owner = sl_client_owner(w, sl_scope(meta), ip->src_addr);
+
+	if (owner != w->idx) {
+		meta->worker = owner;
+		meta->stage = SL_STAGE_CLIENT;
+		return HANDOVER;
+	}
+	if (unlikely(sl_is_resolver(w->net, ip->dst_addr)))
+		return to_resolver(m, meta);
+	if (likely(meta->protocol == IPPROTO_TCP || meta->protocol == IPPROTO_UDP))
+		return FLOW;
+	return meta->protocol == IPPROTO_ICMP ? FLOW : OTHER;
+}
+
+static uint16_t
+client_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb, FLOW, client_input_verdict);
+}
+
+SL_NODE(client_input, client_input_process, edges)
+SL_DROP(client_input_resolver_port,
+	SL_PEER_FAULT,
+	"Packet to a resolver address on a port that is not served.")

@@ -1,0 +1,106 @@
+// client_output: send a finished IPv4 packet to its client, by the way that client came.
+//   dns_answer | flow_return | reject | mailbox_rx -> client_output -> ip4_output | wireguard_seal
+// On entry the mbuf is an IPv4 packet at L3 with meta->client set. The permanent check that no
+// private address leaves toward a client stands here: every path to a client passes.
+#include <sluice/dp/inner.h>
+#include <sluice/dp/node.h>
+
+enum edge { LEAK, NO_CLIENT, PLAIN, WIREGUARD, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[LEAK] = "client_output_leak",
+	[NO_CLIENT] = "client_output_no_client",
+	[PLAIN] = "plain",
+	[WIREGUARD] = "wireguard",
+};
+
+static inline bool
+is_within(rte_be32_t address, rte_be32_t prefix, uint8_t bits)
+{
+	return bits == 0 ||
+		((rte_be_to_cpu_32(address) ^ rte_be_to_cpu_32(prefix)) >> (32 - bits)) == 0;
+}
+
+static bool
+is_own(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_ports; i++)
+		if (net->ports[i].address == address)
+			return true;
+	return false;
+}
+
+// An address of an IP or CIDR resource that the client may reach.
+static bool
+is_granted(const struct sl_worker *w, uint32_t client, rte_be32_t address)
+{
+	const struct sl_tenant *tenant = sl_tenant_of_client(w, client);
+	struct sl_matches matches;
+	struct sl_visibility seen;
+
+	sl_policy_match_address(tenant->policy, rte_be_to_cpu_32(address), &matches);
+	if (matches.nb == 0)
+		return false;
+	sl_policy_visibility(tenant->policy, &matches, &seen);
+	return (seen.groups & w->snapshot->clients[client].groups) != 0;
+}
+
+// May `address` be shown to this client as the source of an outer header?
+static inline bool
+is_showable(const struct sl_worker *w, uint32_t client, rte_be32_t address)
+{
+	if (likely(is_within(address, w->net->pool, w->net->pool_bits)))
+		return true;
+	return sl_is_resolver(w->net, address) || is_own(w->net, address) ||
+		is_granted(w, client, address);
+}
+
+// Both addresses of the header quoted by an ICMP error (RFC 792); the client's own is one of them.
+static bool
+is_quote_showable(const struct sl_worker *w, uint32_t client, const struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint16_t at = (uint16_t)((ip->version_ihl & 0xf) * 4);
+	const struct rte_ipv4_hdr *quoted;
+	uint8_t type;
+
+	if (rte_pktmbuf_data_len(m) < at + 1)
+		return true;
+	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, at);
+	if (type != 3 && type != 4 && type != 5 && type != 11 && type != 12)
+		return true;
+	if (rte_pktmbuf_data_len(m) < at + 8 + sizeof(*quoted))
+		return true;
+	quoted = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, at + 8);
+	return (quoted->src_addr == ip->dst_addr || is_showable(w, client, quoted->src_addr)) &&
+		(quoted->dst_addr == ip->dst_addr || is_showable(w, client, quoted->dst_addr));
+}
+
+static inline enum edge
+client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct sl_meta *meta = sl_meta(m);
+
+	if (unlikely(meta->client >= w->snapshot->nb_clients || meta->client == SL_NO_CLIENT))
+		return NO_CLIENT;
+	if (unlikely(!is_showable(w, meta->client, ip->src_addr)))
+		return LEAK;
+	if (unlikely(ip->next_proto_id == IPPROTO_ICMP) && !is_quote_showable(w, meta->client, m))
+		return LEAK;
+	if (w->snapshot->clients[meta->client].session != SL_NO_SESSION)
+		return WIREGUARD;
+	return PLAIN;
+}
+
+static uint16_t
+client_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb, PLAIN, client_output_verdict);
+}
+
+SL_NODE(client_output, client_output_process, edges)
+SL_DROP(client_output_leak,
+	SL_OUR_FAULT,
+	"Packet toward a client would have shown it an address it may not see.")
+SL_DROP(client_output_no_client, SL_EXPECTED, "Packet for a client that is configured no more.")
