@@ -33,6 +33,10 @@ void sl_json_row(json_t *table, const char *fmt, ...);
 // Add a sentence below the table: what was left out, how to see more.
 void sl_json_note(json_t *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+// A string from elsewhere (a DNS name, a device's word): octets that are not UTF-8 become '?', where
+// json_string() and json_pack("s") would give nothing. Use it with "o" in sl_json_row().
+json_t *sl_json_str(const char *text);
+
 // {"text": ...}
 json_t *sl_json_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
