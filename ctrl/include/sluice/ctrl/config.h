@@ -396,31 +396,41 @@ void sl_config_free(struct sl_config *config);
 
 // ---- Memory (--check) -------------------------------------------------------------------------
 
+#define SL_NUMA_NODES_MAX 8u
+
 struct sl_config_memory {
+	// From DPDK's memory: huge pages when there are any.
 	uint64_t flows_bytes; // flow records
 	uint64_t flow_index_bytes;
 	uint64_t mbufs_bytes;
-	uint64_t names_bytes;
 	uint64_t sessions_bytes; // key schedules and replay windows
-	uint64_t clients_bytes;
-	uint64_t base_bytes; // what DPDK and the program need before any table
+	uint64_t base_bytes; // what DPDK takes before any table
+	uint64_t dataplane_bytes; // all of the above
+	// Of them, what stands on each NUMA node: flows and sessions by the worker, mbufs by the port.
+	uint64_t node_bytes[SL_NUMA_NODES_MAX];
+	// From the heap.
+	uint64_t names_bytes; // name and address tables of tenants
+	uint64_t clients_bytes; // clients and resources, two configurations at once during a reload
 	uint64_t total_bytes;
 	uint32_t nb_mbufs; // as configured, or computed
 };
 
 // What the machine has, read from /sys and /proc.
 struct sl_system_memory {
-	uint64_t huge_total_bytes;
+	uint64_t huge_total_bytes; // of the default page size
 	uint64_t huge_free_bytes;
-	uint64_t huge_page_bytes; // size of the default huge page
+	uint64_t huge_page_bytes;
 	uint64_t ram_available_bytes;
+	unsigned nb_nodes; // 1 where the kernel tells none
+	uint64_t node_huge_free_bytes[SL_NUMA_NODES_MAX];
 };
 
 struct sl_config_memory sl_config_memory(const struct sl_config *config);
-[[nodiscard]] int sl_system_memory(struct sl_system_memory *has);
+// `root` is "" for this machine, a folder with sys/ and proc/ in it for tests. 0 or -errno.
+[[nodiscard]] int sl_system_memory(const char *root, struct sl_system_memory *has);
 
-// 0, or -ENOMEM and an error with the command that mends it. A machine without any huge pages is
-// held against its available memory; with some, they must suffice.
+// 0, or -ENOMEM and errors with the command that mends each. A machine without any huge pages is
+// held against its available memory; with some, they must suffice on each node.
 [[nodiscard]] int sl_config_memory_check(
 	const struct sl_config_memory *needs,
 	const struct sl_system_memory *has,
@@ -445,3 +455,7 @@ enum sl_config_change sl_config_diff(
 	const struct sl_config *wanted,
 	struct sl_config_errors *errors
 );
+
+// Whether anything changed that decides who may reach what (tenants, clients, groups, resources,
+// networks, the connector's allow list): only then does the policy generation move.
+bool sl_config_policy_differs(const struct sl_config *running, const struct sl_config *wanted);
