@@ -140,7 +140,7 @@ static const struct sl_field system_fields[] = {
 	{ "control_socket",
 	  SL_FIELD_PATH,
 	  AT(sl_config_system, control_socket),
-	  .text = "/run/sluice/control.sock" },
+	  .text = "/run/sluice/sluice.sock" },
 	{ "user", SL_FIELD_IDENTIFIER, AT(sl_config_system, user), .text = "sluice" },
 	{ "log_level",
 	  SL_FIELD_WORD,
