@@ -21,10 +21,21 @@
 #define SL_REPLAY_WIREGUARD_PKTS 8192u
 
 // Tunnel sessions.
-#define SL_HEARTBEAT_MS      100u
-#define SL_SUSPECT_MS        300u
-#define SL_DEAD_MS           1000u
-#define SL_FLOW_SLOT_REST_S  30u // a freed flow id is not given again sooner
+#define SL_HEARTBEAT_MS     100u
+#define SL_SUSPECT_MS       300u
+#define SL_DEAD_MS          1000u
+#define SL_FLOW_SLOT_REST_S 30u // a freed flow id is not given again sooner
+
+// A link that has sent and not been answered for so long asks anew (OPEN or ACCEPT with its packet).
+#define SL_FLOW_ASK_AGAIN_S 3u
+// Ids a link has not used for so long are forgotten: before 255 rests of a slot have passed and its
+// generation can come round again.
+#define SL_FLOW_ID_TRUST_S 7500u
+// How long a flow lives whose peer says that it does not know it and does not open it again.
+#define SL_FLOW_ORPHAN_S 240u
+
+// Record fragments.
+#define SL_RECORD_FRAGMENT_TIMEOUT_MS 2000u
 
 // Names.
 #define SL_NAME_MAX_BYTES 253u // presentation form, no trailing dot

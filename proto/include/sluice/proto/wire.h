@@ -119,7 +119,8 @@ struct sl_wire_error {
 	uint8_t icmp_code;
 	uint8_t mtu_be[2]; // for 3/4, else 0
 	uint8_t quoted_bytes; // up to 64
-	uint8_t reserved[3];
+	uint8_t l4_bytes_be[2]; // transport octets of the whole offending packet (for its lengths)
+	uint8_t reserved;
 };
 static_assert(sizeof(struct sl_wire_error) == 8, "ERROR body is 8 octets");
 
@@ -148,7 +149,7 @@ struct sl_wire_lane {
 };
 
 // Transport octets a record leaves out, by protocol: TCP from offset 4, UDP from 6 (ports and
-// length), ICMP echo from 2 (type and code).
+// length), ICMP echo from 2 (type and code; the identifier, which is the client's, travels as 0).
 #define SL_WIRE_TCP_SKIP_BYTES  4u
 #define SL_WIRE_UDP_SKIP_BYTES  6u
 #define SL_WIRE_ICMP_SKIP_BYTES 2u
