@@ -13,9 +13,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define QUEUE_LINES   1024u
-#define IDLE_MS       1000
-#define STOP_GRACE_MS 200 // for a reader of our stderr that is stuck
+#define QUEUE_LINES 1024u
+#define IDLE_MS     1000
+#define STUCK_MS    200 // a reader that takes nothing for so long costs a line
 
 struct line {
 	uint16_t len;
@@ -68,7 +68,7 @@ site_admits(struct sl_log_site *site, unsigned *nb_suppressed)
 	uint64_t now_ns = sl_clock_now_ns();
 	uint64_t start_ns = atomic_load(&site->window_start_ns);
 
-	if (start_ns == 0 || now_ns - start_ns >= SL_LOG_WINDOW_S * 1000000000ull) {
+	if (start_ns == 0 || (int64_t)(now_ns - start_ns) >= SL_LOG_WINDOW_S * 1000000000ll) {
 		// The loser of this race counts in the winner's window.
 		if (atomic_compare_exchange_strong(&site->window_start_ns, &start_ns, now_ns | 1))
 			atomic_store(&site->nb_in_window, 0);
@@ -118,8 +118,8 @@ compose(struct line *line,
 	line->len = (uint16_t)(len + tail_len);
 }
 
-// Write the whole line unless the reader is stuck while we stop.
-static void
+// Write the whole line. False when whoever reads our stderr is stuck.
+static bool
 write_out(const struct line *line)
 {
 	unsigned done = 0;
@@ -128,17 +128,15 @@ write_out(const struct line *line)
 		struct pollfd pfd = { .fd = log_state.out_fd, .events = POLLOUT };
 		ssize_t n;
 
-		if (poll(&pfd, 1, STOP_GRACE_MS) == 0) {
-			if (!atomic_load(&log_state.running))
-				return;
-			continue;
-		}
+		if (poll(&pfd, 1, STUCK_MS) == 0)
+			return false;
 		n = write(log_state.out_fd, line->text + done, line->len - done);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return;
+			return true; // closed: there is nobody to tell
 		if (n > 0)
 			done += (unsigned)n;
 	}
+	return true;
 }
 
 static void
@@ -153,12 +151,12 @@ say_lost(void)
 	snprintf(
 		message,
 		sizeof(message),
-		"%llu log lines were lost because the queue was full",
+		"%llu log lines were lost because their reader was slow",
 		(unsigned long long)(nb_lost - log_state.nb_lost_said)
 	);
-	log_state.nb_lost_said = nb_lost;
 	compose(&line, SL_LOG_WARNING, "log-lost", message, 0);
-	write_out(&line);
+	if (write_out(&line))
+		log_state.nb_lost_said = nb_lost;
 }
 
 static void
@@ -166,9 +164,15 @@ drain_all(void)
 {
 	struct line line;
 
-	while (sl_mpsc_pop(&log_state.queue, &line))
-		write_out(&line);
-	say_lost();
+	bool stuck = false;
+
+	// A stuck reader holds up this thread for one line; the others wait, and the flow log goes on.
+	while (!stuck && sl_mpsc_pop(&log_state.queue, &line))
+		stuck = !write_out(&line);
+	if (stuck)
+		atomic_fetch_add(&log_state.nb_lost, 1);
+	else
+		say_lost();
 	pthread_mutex_lock(&log_state.drain_lock);
 	if (log_state.drain != NULL)
 		log_state.drain();
