@@ -59,6 +59,9 @@ struct sl_field {
 
 #define SL_FIELDS_MAX 32u // in one table
 
+// The struct of which `at` is a member: for readers that fill its neighbours too.
+#define SL_HOLDER(at, type, member) ((type *)(void *)((char *)(at)-offsetof(type, member)))
+
 // `what` names the group in messages: "a client". `base` is zeroed memory of the table's struct.
 // `group` may be NULL: the defaults alone (required fields are then not missed).
 void sl_read_group(

@@ -16,9 +16,7 @@ skip(struct sl_loader *l, const config_setting_t *s, void *at)
 static void
 read_targets(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_allow
-		*allow = (struct sl_config_allow
-				  *)((char *)at - offsetof(struct sl_config_allow, patterns));
+	struct sl_config_allow *allow = SL_HOLDER(at, struct sl_config_allow, patterns);
 
 	sl_read_targets(l, s, &allow->patterns, &allow->prefixes);
 }
@@ -37,9 +35,9 @@ static const struct sl_field allow_fields[] = {
 static void
 read_allow(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_connector_role
-		*role = (struct sl_config_connector_role
-				 *)((char *)at - offsetof(struct sl_config_connector_role, allow));
+	struct sl_config_connector_role *role = SL_HOLDER(
+		at, struct sl_config_connector_role, allow
+	);
 	unsigned nb = sl_list_length(l, s, "rules");
 
 	if (nb == 0 && s->type == CONFIG_TYPE_LIST)
@@ -62,9 +60,9 @@ read_allow(struct sl_loader *l, const config_setting_t *s, void *at)
 static void
 read_resolvers(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_connector_role *role =
-		(struct sl_config_connector_role
-			 *)((char *)at - offsetof(struct sl_config_connector_role, resolvers));
+	struct sl_config_connector_role *role = SL_HOLDER(
+		at, struct sl_config_connector_role, resolvers
+	);
 	unsigned nb = sl_strings_length(l, s);
 
 	if (nb == 0 || nb > RESOLVERS_MAX) {

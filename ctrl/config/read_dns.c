@@ -51,9 +51,7 @@ read_server(struct sl_loader *l, const config_setting_t *s, struct sl_config_ups
 static void
 read_servers(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_upstreams
-		*ups = (struct sl_config_upstreams
-				*)((char *)at - offsetof(struct sl_config_upstreams, list));
+	struct sl_config_upstreams *ups = SL_HOLDER(at, struct sl_config_upstreams, list);
 	unsigned nb = 1;
 
 	if (s->type == CONFIG_TYPE_LIST || s->type == CONFIG_TYPE_ARRAY)

@@ -41,9 +41,7 @@ sl_read_node(struct sl_loader *l, const config_setting_t *s, void *at)
 static void
 read_device(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_port
-		*port = (struct sl_config_port
-				 *)((char *)at - offsetof(struct sl_config_port, device));
+	struct sl_config_port *port = SL_HOLDER(at, struct sl_config_port, device);
 
 	if (!sl_get_text(l, s, &port->device))
 		return;
@@ -141,9 +139,7 @@ sl_read_routes(struct sl_loader *l, const config_setting_t *s, void *at)
 static void
 read_cores(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_workers
-		*w = (struct sl_config_workers
-			      *)((char *)at - offsetof(struct sl_config_workers, cores));
+	struct sl_config_workers *w = SL_HOLDER(at, struct sl_config_workers, cores);
 	bool met[CORE_MAX + 1] = { false };
 	uint32_t core;
 
@@ -211,9 +207,7 @@ static const struct sl_field peer_fields[] = {
 static void
 read_peers(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_tunnel
-		*tunnel = (struct sl_config_tunnel
-				   *)((char *)at - offsetof(struct sl_config_tunnel, peers));
+	struct sl_config_tunnel *tunnel = SL_HOLDER(at, struct sl_config_tunnel, peers);
 	unsigned nb = sl_list_length(l, s, "PoPs");
 
 	tunnel->peers = sl_arena_alloc(l->arena, nb, sizeof(*tunnel->peers));

@@ -83,9 +83,7 @@ skip(struct sl_loader *l, const config_setting_t *s, void *at)
 static void
 read_address(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_resource
-		*r = (struct sl_config_resource
-			      *)((char *)at - offsetof(struct sl_config_resource, patterns));
+	struct sl_config_resource *r = SL_HOLDER(at, struct sl_config_resource, patterns);
 
 	sl_read_targets(l, s, &r->patterns, &r->prefixes);
 	if (sl_strings_length(l, s) == 0)

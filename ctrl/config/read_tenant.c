@@ -34,10 +34,10 @@ sl_read_tenant_limits(
 	SL_READ_GROUP(l, s, limits_fields, "the limits of a tenant", limits);
 	for (unsigned i = 0; i < sizeof(limits_fields) / sizeof(limits_fields[0]); i++) {
 		size_t offset = limits_fields[i].offset;
-		uint32_t *value = (uint32_t *)((char *)limits + offset);
+		uint32_t *value = (void *)((char *)limits + offset);
 
 		if (*value == NO_LIMIT)
-			*value = *(const uint32_t *)((const char *)defaults + offset);
+			*value = *(const uint32_t *)(const void *)((const char *)defaults + offset);
 	}
 }
 
@@ -65,9 +65,7 @@ static const struct sl_field connector_fields[] = {
 static void
 read_connectors(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_network
-		*network = (struct sl_config_network
-				    *)((char *)at - offsetof(struct sl_config_network, connectors));
+	struct sl_config_network *network = SL_HOLDER(at, struct sl_config_network, connectors);
 	unsigned nb = sl_list_length(l, s, "connectors");
 
 	network->connectors = sl_arena_alloc(l->arena, nb, sizeof(*network->connectors));
@@ -144,9 +142,7 @@ read_groups(struct sl_loader *l, const config_setting_t *s, struct sl_config_ten
 static void
 read_bypass(struct sl_loader *l, const config_setting_t *s, void *at)
 {
-	struct sl_config_tenant
-		*tenant = (struct sl_config_tenant
-				   *)((char *)at - offsetof(struct sl_config_tenant, bypass));
+	struct sl_config_tenant *tenant = SL_HOLDER(at, struct sl_config_tenant, bypass);
 
 	sl_read_targets(l, s, &tenant->bypass, &tenant->bypass_prefixes);
 	for (unsigned i = 0; i < tenant->bypass.nb; i++)

@@ -17,6 +17,7 @@ struct expander {
 	struct sl_config_errors *errors;
 	unsigned depth;
 	enum state state;
+	struct sl_source_line opened; // where the string or comment that is open began
 };
 
 static void expand(struct expander *e, const char *text, const char *path);
@@ -54,7 +55,7 @@ grow(struct sl_source *s, size_t nb_more_bytes)
 
 // Append a line that ends in a newline of its own.
 static void
-append_line(struct sl_source *s, const char *text, size_t nb, unsigned file_idx, unsigned line)
+append_line(struct sl_source *s, const char *text, size_t nb, struct sl_source_line here)
 {
 	grow(s, nb + 1);
 	if (s->failed)
@@ -63,7 +64,7 @@ append_line(struct sl_source *s, const char *text, size_t nb, unsigned file_idx,
 	s->nb_bytes += nb;
 	s->text[s->nb_bytes++] = '\n';
 	s->text[s->nb_bytes] = '\0';
-	s->lines[s->nb_lines++] = (struct sl_source_line){ file_idx, line };
+	s->lines[s->nb_lines++] = here;
 }
 
 static enum state
@@ -99,7 +100,7 @@ step(enum state state, const char *at, size_t *skip)
 // Follow the scanner over one line. False when an '@' stands where only @include may, which is at
 // the beginning of a line and nowhere else in libconfig's grammar.
 static bool
-follow(struct expander *e, const char *text, size_t nb)
+follow(struct expander *e, const char *text, size_t nb, struct sl_source_line here)
 {
 	size_t skip;
 	bool fine = true;
@@ -107,6 +108,8 @@ follow(struct expander *e, const char *text, size_t nb)
 	for (size_t i = 0; i < nb; i += skip) {
 		if (e->state == PLAIN && text[i] == '@')
 			fine = false;
+		if (e->state == PLAIN)
+			e->opened = here;
 		e->state = step(e->state, text + i, &skip);
 	}
 	if (e->state == LINE_COMMENT)
@@ -272,18 +275,19 @@ expand(struct expander *e, const char *text, const char *path)
 	for (unsigned line = 1; *text != '\0' && !e->source->failed; line++) {
 		size_t nb = strcspn(text, "\n");
 		struct sl_config_where where = { path, line };
+		struct sl_source_line here = { file_idx, line };
 		int found = e->state == PLAIN ? include_of(text, nb, included) : 0;
 
 		if (found == 1) {
 			include(e, path, included, where);
-		} else if (found < 0 || !follow(e, text, nb)) {
+		} else if (found < 0 || !follow(e, text, nb, here)) {
 			sl_config_error(
 				e->errors,
 				where,
 				"'@' outside a string|write @include \"FILE\" on a line of its own"
 			);
 		} else {
-			append_line(e->source, text, nb, file_idx, line);
+			append_line(e->source, text, nb, here);
 		}
 		text += nb + (text[nb] == '\n');
 	}
@@ -299,6 +303,21 @@ finish(struct expander *e, const char *name, unsigned nb_errors_before)
 			e->errors, where, "more than 64 MB of text, or no memory for it|split it"
 		);
 		return -EFBIG;
+	}
+	// libconfig would name the last line of all, and lose some memory.
+	if (e->state != PLAIN && e->source->nb_files > 0) {
+		struct sl_config_where where = {
+			e->source->files[e->opened.file_idx],
+			e->opened.line,
+		};
+
+		sl_config_error(
+			e->errors,
+			where,
+			e->state == BLOCK_COMMENT
+				? "a comment begins here and never ends|close it with */"
+				: "a string begins here and never ends|close it with \""
+		);
 	}
 	grow(e->source, 1); // an empty file is a text as well
 	if (!e->source->failed && e->source->nb_bytes == 0)

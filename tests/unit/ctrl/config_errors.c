@@ -44,6 +44,8 @@ static const struct row {
 	{ "@include \"/dev/zero\"\n" POP TENANT, 1, "is not a regular file" },
 	{ "@include nothing\n" POP TENANT, 1, "@include \"FILE\" on a line of its own" },
 	{ "x = @include \"/tmp\"\n" POP TENANT, 1, "'@' outside a string" },
+	{ NODE "\nports = ( { name = \"lan; } );\n", 3, "a string begins here" },
+	{ POP "\n/* done\n", 4, "a comment begins here" },
 	// Node.
 	{ PORTS TENANT, 0, "there is no node" },
 	{ "node = 5;\n" PORTS TENANT, 1, "'node' must be a group" },
