@@ -10,11 +10,14 @@
 //	SL_DROP(eth_input_bad_type, SL_PEER_FAULT, "EtherType is not one we handle.")
 #pragma once
 
+#include <sluice/dp/meta.h>
+
+#include <stdbool.h>
+#include <string.h>
+
 #include <rte_common.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
-
-#include <sluice/dp/meta.h>
 
 enum sl_severity {
 	SL_EXPECTED, // policy did its job
@@ -30,12 +33,15 @@ struct sl_drop {
 	const struct sl_drop *next;
 };
 
+// A packet that reaches such a node has arrived: a trace ends there.
+#define SL_NODE_FINAL_F (1ull << 32)
+
 struct sl_node {
 	const char *name;
 	rte_node_process_t process;
 	const char *const *edges; // names, see above
 	unsigned nb_edges;
-	uint64_t flags; // RTE_NODE_SOURCE_F for sources
+	uint64_t flags; // RTE_NODE_SOURCE_F for sources, SL_NODE_FINAL_F for outputs
 	const struct sl_node *next;
 };
 
@@ -69,6 +75,15 @@ const struct sl_node *sl_node_first(void);
 
 struct sl_worker;
 
+// What a node instance carries in rte_node.ctx (control: written when the graph is made).
+struct sl_node_ctx {
+	struct sl_worker *worker;
+	uint16_t number; // position in the list of nodes, or of drops
+	bool is_drop;
+	bool is_final; // a drop, or SL_NODE_FINAL_F
+};
+static_assert(sizeof(struct sl_node_ctx) <= RTE_NODE_CTX_SZ, "fits rte_graph's room");
+
 // The worker whose graph this node instance belongs to.
 static inline struct sl_worker *
 sl_node_worker(const struct rte_node *node)
@@ -80,43 +95,48 @@ sl_node_worker(const struct rte_node *node)
 }
 
 // Hand every object of a node to the edge its verdict names. Runs of the predicted edge move as a
-// whole stream: the common case costs no per-packet enqueue. `verdict(w, m)` is inlined.
+// whole stream: the common case costs no per-packet enqueue. `verdict(w, m)` is inlined. A node
+// behind one that makes packets may see more than a burst; those go in pieces.
 #define SL_FOREACH_VERDICT(graph, node, objs, nb_objs, predicted, verdict)                         \
 	__extension__({                                                                            \
 		struct sl_worker *w_ = sl_node_worker(node);                                       \
-		struct rte_mbuf **m_ = (struct rte_mbuf **)(objs);                                 \
 		rte_edge_t edge_[RTE_GRAPH_BURST_SIZE];                                            \
-		uint16_t nb_ = (nb_objs), same_ = 0;                                               \
-		for (uint16_t i_ = 0; i_ < nb_; i_++) {                                            \
-			if (i_ + 4 < nb_)                                                          \
-				rte_prefetch0(rte_pktmbuf_mtod(m_[i_ + 4], void *));               \
-			edge_[i_] = (rte_edge_t)verdict(w_, m_[i_]);                               \
-			same_ = (uint16_t)(same_ + (edge_[i_] == (predicted)));                    \
+		unsigned left_ = (nb_objs);                                                        \
+		void **at_ = (objs);                                                               \
+		while (left_ != 0) {                                                               \
+			struct rte_mbuf **m_ = (struct rte_mbuf **)at_;                            \
+			unsigned nb_ = RTE_MIN(left_, (unsigned)RTE_GRAPH_BURST_SIZE);             \
+			unsigned same_ = 0;                                                        \
+			for (unsigned i_ = 0; i_ < nb_; i_++) {                                    \
+				if (i_ + 4 < nb_)                                                  \
+					rte_prefetch0(rte_pktmbuf_mtod(m_[i_ + 4], void *));       \
+				edge_[i_] = (rte_edge_t)verdict(w_, m_[i_]);                       \
+				same_ += edge_[i_] == (predicted);                                 \
+			}                                                                          \
+			if (likely(same_ == (nb_objs)))                                            \
+				rte_node_next_stream_move((graph), (node), (predicted));           \
+			else                                                                       \
+				sl_node_dispatch((graph), (node), at_, (uint16_t)nb_, edge_);      \
+			at_ += nb_;                                                                \
+			left_ -= nb_;                                                              \
 		}                                                                                  \
-		sl_node_dispatch((graph), (node), (objs), nb_, (predicted), same_, edge_);         \
-		nb_;                                                                               \
+		(nb_objs);                                                                         \
 	})
 
-// Enqueue objs[i] on edge[i]; `same` of the `nb` are on `predicted`.
+// Enqueue objs[i] on edge[i], run by run.
 static inline void
 sl_node_dispatch(
 	struct rte_graph *graph,
 	struct rte_node *node,
 	void **objs,
 	uint16_t nb,
-	rte_edge_t predicted,
-	uint16_t same,
 	const rte_edge_t *edge
 )
 {
-	uint16_t i = 0;
+	unsigned i = 0;
 
-	if (likely(same == nb)) {
-		rte_node_next_stream_move(graph, node, predicted);
-		return;
-	}
 	while (i < nb) {
-		uint16_t run = i + 1;
+		unsigned run = i + 1;
 
 		while (run < nb && edge[run] == edge[i])
 			run++;

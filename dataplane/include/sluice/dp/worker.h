@@ -67,13 +67,22 @@ struct sl_worker_stats {
 	uint64_t walks_empty;
 	uint64_t sleeps;
 	uint64_t handed_over; // packets sent to another worker
-	uint64_t handover_full; // and dropped because its ring was full
 	uint64_t punted;
+	uint64_t created; // packets made by nodes: ARP queries, copies, fragments, records
+	uint64_t consumed; // packets that ended inside another one
 	uint64_t tx_pkts[SL_MAX_PORTS];
 	uint64_t tx_bytes[SL_MAX_PORTS];
 	uint64_t rx_pkts[SL_MAX_PORTS];
 	uint64_t rx_bytes[SL_MAX_PORTS];
 } __rte_cache_aligned;
+
+// One receive queue of a worker.
+struct sl_rx_pair {
+	uint16_t ethdev;
+	uint16_t queue;
+	uint16_t port; // first struct sl_port on that ethdev
+};
+#define SL_MAX_RX_PAIRS (SL_MAX_PORTS * SL_MAX_RXQ)
 
 struct sl_dp;
 struct sl_hash_key;
@@ -100,11 +109,15 @@ struct sl_worker {
 	struct sl_trace *trace; // worker: rw, control: arms and reads
 	struct rte_mempool *pool; // mbufs
 	struct rte_graph *graph;
+	struct sl_worker *const *peers; // all workers of the instance, this one among them
 	uint16_t idx;
 	uint16_t nb_workers;
+	uint16_t nb_rx_pairs;
+	uint16_t rx_next; // worker: rw; the pair whose turn is first
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
 	uint8_t roster_self;
+	bool is_traced; // this walk records trails; loaded once per walk
 
 	// Rings. SPSC each: sp/sc forms only.
 	struct rte_ring *from_worker[SL_MAX_WORKERS]; // mbufs handed over to this worker
@@ -116,7 +129,27 @@ struct sl_worker {
 	int eventfd; // written by whoever queues for a sleeping worker
 	atomic_bool asleep;
 	struct sl_bucket reject_bucket; // RST and ICMP errors a second
+	bool wake_session; // worker: rw; this walk punted something
+	uint64_t wake_peers; // worker: rw; bit per worker this walk handed a packet to
 	uint64_t random; // xorshift state for ports and jitter, not for secrets
 
 	struct sl_worker_stats stats;
+	struct sl_rx_pair rx_pairs[SL_MAX_RX_PAIRS];
 };
+
+// The port that has `address`, or NULL.
+static inline const struct sl_port *
+sl_net_port_of(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_ports; i++)
+		if (net->ports[i].address == address)
+			return &net->ports[i];
+	return NULL;
+}
+
+// Netmask of a prefix length, in wire order.
+static inline rte_be32_t
+sl_net_mask(uint8_t prefix_bits)
+{
+	return prefix_bits == 0 ? 0 : rte_cpu_to_be_32(UINT32_MAX << (32 - prefix_bits));
+}

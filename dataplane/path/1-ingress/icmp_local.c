@@ -1,0 +1,23 @@
+// icmp_local: answer echo requests to our own and to resolver addresses.
+//   ip4_input -> icmp_local -> ip4_output | other
+// The mbuf starts at L3. Replies and errors leave by `other` for whoever keeps flows.
+#include "icmp_local.h"
+
+static const char *const edges[SL_ICMP_EDGE_COUNT] = {
+	[SL_ICMP_RUNT] = "icmp_local_runt",
+	[SL_ICMP_CHECKSUM] = "icmp_local_checksum",
+	[SL_ICMP_NOT_ECHO] = "icmp_local_not_echo",
+	[SL_ICMP_OUTPUT] = "ip4_output",
+	[SL_ICMP_OTHER] = "other",
+};
+
+static uint16_t
+icmp_local_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb_objs, SL_ICMP_OUTPUT, icmp_local_verdict);
+}
+
+SL_NODE(icmp_local, icmp_local_process, edges)
+SL_DROP(icmp_local_runt, SL_PEER_FAULT, "ICMP message is shorter than its header.")
+SL_DROP(icmp_local_checksum, SL_PEER_FAULT, "ICMP checksum is wrong.")
+SL_DROP(icmp_local_not_echo, SL_EXPECTED, "Resolver addresses answer echo and no other ICMP.")

@@ -1,0 +1,27 @@
+// udp_input: sort UDP datagrams to us into tunnel, WireGuard, handshakes and the rest.
+//   ip4_input -> udp_input -> tunnel | wireguard | punt | other
+// The mbuf starts at L3 and leaves so. Sets outer_ecn; on `punt`, meta->punt.
+#include "udp_input.h"
+
+static const char *const edges[SL_UDP_EDGE_COUNT] = {
+	[SL_UDP_RUNT] = "udp_input_runt",
+	[SL_UDP_LENGTH] = "udp_input_length",
+	[SL_UDP_CHECKSUM] = "udp_input_checksum",
+	[SL_UDP_UNKNOWN_TYPE] = "udp_input_unknown_type",
+	[SL_UDP_TUNNEL] = "tunnel",
+	[SL_UDP_WIREGUARD] = "wireguard",
+	[SL_UDP_PUNT] = "punt",
+	[SL_UDP_OTHER] = "other",
+};
+
+static uint16_t
+udp_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb_objs, SL_UDP_TUNNEL, udp_input_verdict);
+}
+
+SL_NODE(udp_input, udp_input_process, edges)
+SL_DROP(udp_input_runt, SL_PEER_FAULT, "UDP datagram is shorter than its header.")
+SL_DROP(udp_input_length, SL_PEER_FAULT, "UDP length does not agree with the packet's.")
+SL_DROP(udp_input_checksum, SL_PEER_FAULT, "UDP checksum is wrong.")
+SL_DROP(udp_input_unknown_type, SL_PEER_FAULT, "Datagram on a tunnel or WireGuard port is neither.")

@@ -1,0 +1,56 @@
+// ip4_output: the verdict, apart so that tests can hold it to octets without a graph.
+#pragma once
+
+#include <sluice/dp/node.h>
+#include <sluice/dp/worker.h>
+#include <sluice/proto/inet.h>
+
+#include <rte_ip.h>
+
+enum sl_ip4_output_edge {
+	SL_IP4_OUTPUT_NO_ROUTE,
+	SL_IP4_OUTPUT_TOO_BIG,
+	SL_IP4_OUTPUT_FRAGMENT,
+	SL_IP4_OUTPUT_FRAME,
+	SL_IP4_OUTPUT_EDGE_COUNT
+};
+
+// The first match is the longest: sl_net keeps routes in that order.
+static inline const struct sl_route *
+ip4_output_route(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_routes; i++) {
+		const struct sl_route *r = &net->routes[i];
+
+		if (((address ^ r->prefix) & sl_net_mask(r->prefix_bits)) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static inline void
+ip4_output_checksum(struct rte_ipv4_hdr *ip)
+{
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = (uint16_t)~sl_sum(ip, sizeof(*ip));
+}
+
+static inline rte_edge_t
+ip4_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	const struct sl_route *r = ip4_output_route(w->net, ip->dst_addr);
+	struct sl_meta *meta = sl_meta(m);
+
+	if (unlikely(r == NULL))
+		return SL_IP4_OUTPUT_NO_ROUTE;
+	meta->out_port = r->port;
+	meta->next_hop = r->via != 0 ? r->via : ip->dst_addr;
+	m->l3_len = sizeof(*ip);
+	ip4_output_checksum(ip);
+	if (likely(m->data_len <= w->net->ports[r->port].mtu_bytes))
+		return SL_IP4_OUTPUT_FRAME;
+	if ((ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0)
+		return SL_IP4_OUTPUT_TOO_BIG;
+	return SL_IP4_OUTPUT_FRAGMENT;
+}

@@ -1,0 +1,137 @@
+// eal: starts DPDK for the process.
+#include <sluice/dp/dp.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#define MAX_ARGS 64
+
+struct args {
+	char text[MAX_ARGS][80];
+	char *argv[MAX_ARGS];
+	int argc;
+};
+
+static void
+add(struct args *a, const char *option)
+{
+	if (a->argc == MAX_ARGS - 1)
+		return;
+	snprintf(a->text[a->argc], sizeof(a->text[0]), "%s", option);
+	a->argv[a->argc] = a->text[a->argc];
+	a->argc++;
+}
+
+static unsigned
+free_pages_of(const char *dir_name)
+{
+	char path[300];
+	unsigned nb = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/free_hugepages", dir_name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%u", &nb) != 1)
+		nb = 0;
+	fclose(f);
+	return nb;
+}
+
+// Memory in free huge pages of all sizes.
+static uint64_t
+free_huge_mb(void)
+{
+	DIR *dir = opendir("/sys/kernel/mm/hugepages");
+	uint64_t kb = 0;
+	struct dirent *e;
+
+	if (dir == NULL)
+		return 0;
+	while ((e = readdir(dir)) != NULL) {
+		unsigned page_kb;
+
+		if (sscanf(e->d_name, "hugepages-%ukB", &page_kb) == 1)
+			kb += (uint64_t)page_kb * free_pages_of(e->d_name);
+	}
+	closedir(dir);
+	return kb / 1024;
+}
+
+static void
+add_memory(struct args *a, unsigned memory_mb)
+{
+	uint64_t huge_mb = free_huge_mb();
+	char mb[16];
+
+	if (huge_mb >= memory_mb) {
+		add(a, "--in-memory");
+	} else {
+		fprintf(stderr,
+			"sluice: %u MB of huge pages wanted, %llu free: using ordinary memory\n",
+			memory_mb,
+			(unsigned long long)huge_mb);
+		add(a, "--no-huge");
+		add(a, "--no-shconf");
+	}
+	snprintf(mb, sizeof(mb), "%u", memory_mb);
+	add(a, "-m");
+	add(a, mb);
+}
+
+static void
+add_main_core(struct args *a, const cpu_set_t *allowed)
+{
+	char core[16];
+	int c = 0;
+
+	while (c < CPU_SETSIZE - 1 && !CPU_ISSET(c, allowed))
+		c++;
+	snprintf(core, sizeof(core), "%d", c);
+	add(a, "-l");
+	add(a, core);
+}
+
+int
+sl_eal_start(const struct sl_eal_conf *conf)
+{
+	static struct args a;
+	char prefix[64];
+	cpu_set_t allowed;
+	int rc;
+
+	CPU_ZERO(&allowed);
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return -errno;
+	a.argc = 0;
+	add(&a, "sluice");
+	add_main_core(&a, &allowed);
+	add_memory(&a, conf->memory_mb);
+	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", conf->name);
+	add(&a, prefix);
+	add(&a, "--log-level=warning");
+	if (conf->nb_pci == 0)
+		add(&a, "--no-pci");
+	for (unsigned i = 0; i < conf->nb_pci; i++) {
+		add(&a, "-a");
+		add(&a, conf->pci[i]);
+	}
+	rc = rte_eal_init(a.argc, a.argv);
+	// DPDK pins the thread that starts it; only workers are to be pinned.
+	sched_setaffinity(0, sizeof(allowed), &allowed);
+	return rc < 0 ? -rte_errno : 0;
+}
+
+void
+sl_eal_stop(void)
+{
+	rte_eal_cleanup();
+}

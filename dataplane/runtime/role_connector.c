@@ -1,0 +1,46 @@
+// role_connector: where the named exits of the nodes lead in a connector; PoPs on one side, private
+// hosts on the other. Read beside role_pop.c: the difference is the role.
+#include "graph.h"
+
+const struct sl_wiring sl_role_connector[] = {
+	// Exits that mean the same wherever they occur.
+	{ "*", "eth_input", "eth_input" },
+	{ "*", "arp_input", "arp_input" },
+	{ "*", "ip4_input", "ip4_input" },
+	{ "*", "ip4_output", "ip4_output" },
+	{ "*", "ip4_fragment", "ip4_fragment" },
+	{ "*", "eth_output", "eth_output" },
+	{ "*", "neighbour_hold", "neighbour_hold" },
+	{ "*", "port_tx", "port_tx" },
+	{ "*", "handover", "handover" },
+	{ "*", "punt", "punt" },
+	{ "*", "reject", "reject" },
+
+	// Off the wire.
+	{ "ip4_input", "local_udp", "udp_input" },
+	{ "ip4_input", "local_icmp", "icmp_local" },
+	{ "ip4_input", "local_other", "flow_collect" },
+	{ "ip4_input", "transit", "ip4_input_not_ours" },
+	{ "ip4_input", "fragment", "fragment_input" },
+	{ "ip4_input", "ttl_expired", "ip4_input_ttl" },
+	{ "icmp_local", "other", "flow_collect" },
+	{ "udp_input", "tunnel", "tunnel_open" },
+	{ "udp_input", "other", "flow_collect" },
+
+	// From other workers and the session thread.
+	{ "mailbox_rx", "fragment", "fragment_input" },
+	{ "mailbox_rx", "tunnel", "tunnel_open" },
+	{ "mailbox_rx", "record", "record_input" },
+	{ "mailbox_rx", "collect", "flow_collect" },
+	{ "mailbox_rx", "seal", "tunnel_pack" },
+	{ "mailbox_rx", "resolved", "flow_open" },
+	{ "mailbox_rx", "search", "flow_open" },
+	{ "mailbox_rx", "query", "query_out" },
+	{ "mailbox_rx", "arp", "arp_input" },
+
+	// Onto the wire.
+	{ "ip4_output", "no_route", "ip4_output_no_route" },
+	{ "ip4_output", "too_big", "ip4_output_too_big" },
+	{ "neighbour_sweep", "unreachable", "neighbour_sweep_unanswered" },
+};
+const unsigned sl_role_connector_rows = RTE_DIM(sl_role_connector);

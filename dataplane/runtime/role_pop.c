@@ -1,0 +1,48 @@
+// role_pop: where the named exits of the nodes lead in a PoP; clients on one side, connectors on the
+// other. Read beside role_connector.c: the difference is the role.
+#include "graph.h"
+
+const struct sl_wiring sl_role_pop[] = {
+	// Exits that mean the same wherever they occur.
+	{ "*", "eth_input", "eth_input" },
+	{ "*", "arp_input", "arp_input" },
+	{ "*", "ip4_input", "ip4_input" },
+	{ "*", "ip4_output", "ip4_output" },
+	{ "*", "ip4_fragment", "ip4_fragment" },
+	{ "*", "eth_output", "eth_output" },
+	{ "*", "neighbour_hold", "neighbour_hold" },
+	{ "*", "port_tx", "port_tx" },
+	{ "*", "handover", "handover" },
+	{ "*", "punt", "punt" },
+	{ "*", "reject", "reject" },
+
+	// Off the wire.
+	{ "ip4_input", "local_udp", "udp_input" },
+	{ "ip4_input", "local_icmp", "icmp_local" },
+	{ "ip4_input", "local_other", "client_input" },
+	{ "ip4_input", "transit", "client_input" },
+	{ "ip4_input", "fragment", "fragment_input" },
+	{ "ip4_input", "ttl_expired", "ip4_input_ttl" },
+	{ "icmp_local", "other", "client_input" },
+	{ "udp_input", "tunnel", "tunnel_open" },
+	{ "udp_input", "wireguard", "wireguard_open" },
+	{ "udp_input", "other", "client_input" },
+
+	// From other workers and the session thread.
+	{ "mailbox_rx", "fragment", "fragment_input" },
+	{ "mailbox_rx", "tunnel", "tunnel_open" },
+	{ "mailbox_rx", "wireguard", "wireguard_open" },
+	{ "mailbox_rx", "client", "client_input" },
+	{ "mailbox_rx", "record", "record_input" },
+	{ "mailbox_rx", "collect", "flow_collect" },
+	{ "mailbox_rx", "seal", "tunnel_pack" },
+	{ "mailbox_rx", "to_client", "client_output" },
+	{ "mailbox_rx", "query", "query_out" },
+	{ "mailbox_rx", "arp", "arp_input" },
+
+	// Onto the wire.
+	{ "ip4_output", "no_route", "ip4_output_no_route" },
+	{ "ip4_output", "too_big", "ip4_output_too_big" },
+	{ "neighbour_sweep", "unreachable", "neighbour_sweep_unanswered" },
+};
+const unsigned sl_role_pop_rows = RTE_DIM(sl_role_pop);
