@@ -157,7 +157,7 @@ register_all(void)
 int
 sl_graph_wire(
 	const char *instance,
-	enum sl_role role,
+	enum sl_dp_role role,
 	const struct sl_wiring *extra,
 	unsigned nb_extra
 )
@@ -165,7 +165,7 @@ sl_graph_wire(
 	struct tables t = { .rows = { extra, sl_role_pop }, .nb = { nb_extra, sl_role_pop_rows } };
 	int rc = register_all();
 
-	if (role == SL_ROLE_CONNECTOR) {
+	if (role == SL_DP_CONNECTOR) {
 		t.rows[1] = sl_role_connector;
 		t.nb[1] = sl_role_connector_rows;
 	}

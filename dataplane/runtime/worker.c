@@ -259,7 +259,7 @@ sl_worker_main(void *arg)
 	while (!atomic_load_explicit(&dp->is_stopping, memory_order_relaxed)) {
 		nb_empty = sl_worker_turn(w) == 0 ? nb_empty + 1 : 0;
 		rte_rcu_qsbr_quiescent(dp->qsbr, w->idx);
-		if (dp->conf.idle == SL_IDLE_ADAPTIVE && nb_empty >= SPIN_EMPTY_WALKS) {
+		if (dp->conf.idle == SL_DP_IDLE_ADAPTIVE && nb_empty >= SPIN_EMPTY_WALKS) {
 			sleep_in(w, &bed);
 			nb_empty = SPIN_EMPTY_WALKS - 1; // one empty look after waking is enough
 		}

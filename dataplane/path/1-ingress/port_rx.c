@@ -1,7 +1,9 @@
 // port_rx: take frames off the worker's receive queues.
 //   port_rx -> eth_input
-// A source. Frames leave with cleared metadata but for the port they came in by.
+// A source. Frames leave with cleared metadata but for the port they came in by; they are of no
+// client and no flow yet.
 #include <sluice/dp/node.h>
+#include <sluice/dp/snapshot.h>
 #include <sluice/dp/worker.h>
 
 #include <rte_ethdev.h>
@@ -28,6 +30,8 @@ receive(struct sl_worker *w, const struct sl_rx_pair *pair, struct rte_mbuf **m,
 
 		memset(meta, 0, sizeof(*meta));
 		meta->port = pair->port;
+		meta->client = SL_NO_CLIENT;
+		meta->flow = SL_NO_FLOW;
 		bytes += m[i]->pkt_len;
 	}
 	w->stats.rx_pkts[pair->port] += nb;

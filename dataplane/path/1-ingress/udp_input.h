@@ -1,6 +1,7 @@
 // udp_input: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/wire.h>

@@ -32,14 +32,14 @@ struct sl_wiring {
 
 struct sl_dp_conf {
 	const char *name; // of the instance; unique among live ones; letters, digits, _
-	enum sl_role role;
+	enum sl_dp_role role;
 	// Ports, routes, addresses; copied. Of a port the caller sets name, vlan, mtu_bytes, address,
 	// prefix_bits and, for a port without a device string, ethdev; mac only to override it.
 	const struct sl_net *net;
 	const char *devices[SL_MAX_PORTS]; // PCI address or vdev string; NULL: net->ports[i].ethdev
 	int cores[SL_MAX_WORKERS]; // core per worker; negative: not pinned
 	unsigned nb_workers;
-	enum sl_idle idle;
+	enum sl_dp_idle idle;
 	unsigned nb_mbufs;
 	unsigned nb_neighbours; // per worker, power of two; 0: 1024
 	struct sl_clock *clock; // NULL: the machine's
