@@ -2,16 +2,16 @@
 #include "graph.h"
 #include "instance.h"
 
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <rte_errno.h>
-#include <rte_ethdev.h>
-#include <rte_malloc.h>
 
 #define MBUF_CACHE 128u
 #define NB_MAILS   1023u
@@ -35,7 +35,17 @@ create_pools(struct sl_dp *dp)
 	);
 	snprintf(name, sizeof(name), "%.20s_m", dp->name);
 	dp->mails = rte_mempool_create(
-		name, NB_MAILS, sizeof(struct sl_mail), 0, 0, NULL, NULL, NULL, NULL, SOCKET_ID_ANY, 0
+		name,
+		NB_MAILS,
+		sizeof(struct sl_mail),
+		0,
+		0,
+		NULL,
+		NULL,
+		NULL,
+		NULL,
+		SOCKET_ID_ANY,
+		0
 	);
 	return dp->pool == NULL || dp->mails == NULL ? -rte_errno : 0;
 }
@@ -213,8 +223,9 @@ sl_dp_grace(struct sl_dp *dp)
 const struct sl_snapshot *
 sl_dp_swap_snapshot(struct sl_dp *dp, const struct sl_snapshot *snapshot)
 {
-	const struct sl_snapshot *old =
-		atomic_exchange_explicit(&dp->snapshot, snapshot, memory_order_acq_rel);
+	const struct sl_snapshot *old = atomic_exchange_explicit(
+		&dp->snapshot, snapshot, memory_order_acq_rel
+	);
 
 	sl_dp_grace(dp);
 	return old;

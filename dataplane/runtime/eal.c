@@ -1,15 +1,14 @@
 // eal: starts DPDK for the process.
-#include <sluice/dp/dp.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <sluice/dp/dp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <rte_eal.h>
-#include <rte_errno.h>
 
 #define MAX_ARGS 64
 

@@ -3,14 +3,14 @@
 // sources reach, so a role's graph holds only that role's nodes.
 #include "graph.h"
 
+#include <rte_errno.h>
+#include <rte_graph.h>
+#include <rte_lcore.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <rte_errno.h>
-#include <rte_graph.h>
-#include <rte_lcore.h>
 
 SL_DROP(edge_not_wired, SL_OUR_FAULT, "The role has no use for this exit of the node.")
 
@@ -54,6 +54,7 @@ register_base(const char *name, rte_node_process_t process, uint64_t flags, unsi
 	if (reg == NULL)
 		return -ENOMEM;
 	snprintf(reg->name, sizeof(reg->name), "%s", name);
+	reg->parent_id = RTE_NODE_ID_INVALID;
 	reg->process = process;
 	reg->flags = flags & RTE_NODE_SOURCE_F;
 	reg->nb_edges = (rte_edge_t)nb_edges;
@@ -116,7 +117,7 @@ edge_target(const struct tables *t, const char *node, const char *edge)
 static int
 wire_node(const struct sl_node *n, const char *instance, const struct tables *t)
 {
-	char (*names)[RTE_NODE_NAMESIZE];
+	char(*names)[RTE_NODE_NAMESIZE];
 	const char **next;
 	rte_node_t id = clone_node(n->name, instance);
 	rte_edge_t updated;
@@ -156,10 +157,7 @@ register_all(void)
 
 int
 sl_graph_wire(
-	const char *instance,
-	enum sl_dp_role role,
-	const struct sl_wiring *extra,
-	unsigned nb_extra
+	const char *instance, enum sl_dp_role role, const struct sl_wiring *extra, unsigned nb_extra
 )
 {
 	struct tables t = { .rows = { extra, sl_role_pop }, .nb = { nb_extra, sl_role_pop_rows } };

@@ -14,10 +14,7 @@ extern const unsigned sl_role_connector_rows;
 
 // Clone and wire all nodes for `instance`. `extra` rows go before the role's. 0 or -errno.
 [[nodiscard]] int sl_graph_wire(
-	const char *instance,
-	enum sl_dp_role role,
-	const struct sl_wiring *extra,
-	unsigned nb_extra
+	const char *instance, enum sl_dp_role role, const struct sl_wiring *extra, unsigned nb_extra
 );
 
 // Make w->graph, "<instance>_w<k>", from the clones of sl_graph_wire(). 0 or -errno.

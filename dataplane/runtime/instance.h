@@ -1,15 +1,14 @@
 // instance: what dp.c, port.c, worker.c and stats.c share of one instance.
 #pragma once
 
+#include <rte_rcu_qsbr.h>
+
+#include <pthread.h>
 #include <sluice/dp/dp.h>
 #include <sluice/dp/hash.h>
 
-#include <pthread.h>
-
-#include <rte_rcu_qsbr.h>
-
-#define SL_RING_PKTS     1024u // each hand-over, punt and return ring
-#define SL_MAX_POLL_FDS  64u
+#define SL_RING_PKTS    1024u // each hand-over, punt and return ring
+#define SL_MAX_POLL_FDS 64u
 
 struct sl_dp {
 	struct sl_dp_conf conf;

@@ -2,17 +2,17 @@
 // a sleeping worker may wait on.
 #include "instance.h"
 
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+
 #include <dirent.h>
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include <linux/if_packet.h>
-#include <rte_dev.h>
-#include <rte_errno.h>
-#include <rte_ethdev.h>
 
 #define RX_DESCRIPTORS 1024u
 #define TX_DESCRIPTORS 1024u
@@ -122,9 +122,8 @@ configure_ethdev(struct sl_dp *dp, unsigned i)
 			dp->conf.nb_workers);
 		return -ENOSPC;
 	}
-	p->nb_queues = (uint16_t)RTE_MIN(
-		RTE_MIN(dp->conf.nb_workers, SL_MAX_RXQ), (unsigned)info.max_rx_queues
-	);
+	p->nb_queues = (uint16_t
+	)RTE_MIN(RTE_MIN(dp->conf.nb_workers, SL_MAX_RXQ), (unsigned)info.max_rx_queues);
 	if (p->nb_queues > 1 && (info.flow_type_rss_offloads & rss) != 0) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & rss;
@@ -251,7 +250,8 @@ sl_ports_destroy(struct sl_dp *dp)
 	for (unsigned i = 0; i < dp->net.nb_ports; i++) {
 		struct rte_eth_dev_info info;
 
-		if (!dp->is_own_device[i] || rte_eth_dev_info_get(dp->net.ports[i].ethdev, &info) != 0)
+		if (!dp->is_own_device[i] ||
+		    rte_eth_dev_info_get(dp->net.ports[i].ethdev, &info) != 0)
 			continue;
 		rte_eth_dev_close(dp->net.ports[i].ethdev);
 		rte_dev_remove(info.device);

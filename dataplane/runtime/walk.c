@@ -2,9 +2,9 @@
 // each 32nd walk with one time stamp a node, since two a node cost more than the nodes' hand-over.
 #include "graph.h"
 
-#include <sluice/dp/trace.h>
-
 #include <rte_cycles.h>
+
+#include <sluice/dp/trace.h>
 
 #define CYCLES_EACH_WALKS 32u
 

@@ -4,19 +4,18 @@
 #include "graph.h"
 #include "instance.h"
 
-#include <sluice/dp/neighbour.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <sluice/dp/neighbour.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <rte_cycles.h>
-#include <rte_lcore.h>
-#include <rte_malloc.h>
 
 #define SPIN_EMPTY_WALKS 200u
 #define MAILS_PER_TURN   16u
@@ -147,8 +146,7 @@ wake_others(struct sl_worker *w)
 		if (atomic_load_explicit(&peer->asleep, memory_order_relaxed))
 			ring_bell(peer->eventfd);
 	}
-	if (w->wake_session &&
-	    atomic_load_explicit(&w->dp->session_asleep, memory_order_relaxed))
+	if (w->wake_session && atomic_load_explicit(&w->dp->session_asleep, memory_order_relaxed))
 		ring_bell(w->dp->session_fd);
 	w->wake_peers = 0;
 	w->wake_session = false;

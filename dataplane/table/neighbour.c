@@ -1,19 +1,18 @@
 // neighbour: see <sluice/dp/neighbour.h>. Entries are one cache line, found within eight places of
 // a keyed hash; a full window gives up its stalest entry that nobody waits for.
-#include <sluice/dp/neighbour.h>
-#include <sluice/proto/limits.h>
-
-#include <string.h>
-
 #include <rte_cycles.h>
 #include <rte_jhash.h>
 #include <rte_malloc.h>
 
-#define WINDOW      8u
-#define ASK_NS      (1 * SL_NS_PER_S) // between queries
-#define ASK_TRIES   3u
-#define REFRESH_NS  (30 * SL_NS_PER_S) // a used entry is asked again after
-#define FORGET_NS   (300 * SL_NS_PER_S) // an unused one is forgotten after
+#include <sluice/dp/neighbour.h>
+#include <sluice/proto/limits.h>
+#include <string.h>
+
+#define WINDOW     8u
+#define ASK_NS     (1 * SL_NS_PER_S) // between queries
+#define ASK_TRIES  3u
+#define REFRESH_NS (30 * SL_NS_PER_S) // a used entry is asked again after
+#define FORGET_NS  (300 * SL_NS_PER_S) // an unused one is forgotten after
 
 enum state { FREE = 0, ASKED, KNOWN };
 
@@ -46,7 +45,9 @@ sl_neighbours_create(unsigned nb_entries)
 	if (nb_entries < WINDOW || (nb_entries & (nb_entries - 1)) != 0)
 		return NULL;
 	t = rte_zmalloc(
-		"sl_neighbours", sizeof(*t) + nb_entries * sizeof(t->entries[0]), RTE_CACHE_LINE_SIZE
+		"sl_neighbours",
+		sizeof(*t) + nb_entries * sizeof(t->entries[0]),
+		RTE_CACHE_LINE_SIZE
 	);
 	if (t == NULL)
 		return NULL;
@@ -196,10 +197,7 @@ due(const struct entry *e, uint64_t now_ns)
 
 bool
 sl_neighbours_sweep(
-	struct sl_neighbours *t,
-	uint64_t now_ns,
-	uint32_t *at,
-	struct sl_neighbour_event *event
+	struct sl_neighbours *t, uint64_t now_ns, uint32_t *at, struct sl_neighbour_event *event
 )
 {
 	for (; *at <= t->mask; (*at)++) {

@@ -1,5 +1,4 @@
 #include "capture.h"
-
 #include "sl_test.h"
 
 #include <ctype.h>

@@ -1,17 +1,16 @@
-#include "harness.h"
-
 #include "capture.h"
+#include "harness.h"
 #include "sl_test.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <rte_arp.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define MAX_NODES  8u
 #define MAX_PORTS  16u // in the world
@@ -98,7 +97,12 @@ path_setup(void)
 	if (sl_eal_start(&conf) != 0)
 		return -1;
 	pool = rte_pktmbuf_pool_create(
-		"path_test", 4095, 0, sizeof(struct sl_meta), RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY
+		"path_test",
+		4095,
+		0,
+		sizeof(struct sl_meta),
+		RTE_MBUF_DEFAULT_BUF_SIZE,
+		SOCKET_ID_ANY
 	);
 	for (unsigned i = 0; i < MAX_PORTS; i++)
 		if (make_jack(i) != 0)
@@ -146,9 +150,8 @@ plug_in(struct path_node *node, struct sl_net *net)
 		if (node->jacks[i] == NULL)
 			node->jacks[i] = lend_jack(node, i);
 		p->ethdev = node->jacks[i]->ethdev;
-		p->mac = (struct rte_ether_addr){
-			{ 0x02, 0, 0, 0, (uint8_t)(node - nodes), (uint8_t)node->jacks[i]->port }
-		};
+		p->mac = (struct rte_ether_addr
+		){ { 0x02, 0, 0, 0, (uint8_t)(node - nodes), (uint8_t)node->jacks[i]->port } };
 		if (p->mtu_bytes == 0)
 			p->mtu_bytes = 1500;
 	}

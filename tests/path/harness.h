@@ -14,7 +14,6 @@
 #pragma once
 
 #include <sluice/dp/dp.h>
-
 #include <stddef.h>
 
 #define PATH_WORKERS     2u

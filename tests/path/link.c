@@ -3,12 +3,12 @@
 #include "packet.h"
 #include "sl_test.h"
 
-#include <string.h>
-
 #include <rte_arp.h>
 #include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
+
+#include <string.h>
 
 #define HOST     "10.0.0.2"
 #define HOST_MAC "02:aa:00:00:00:02"

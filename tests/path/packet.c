@@ -1,15 +1,14 @@
 #include "packet.h"
-
 #include "sl_test.h"
-
-#include <arpa/inet.h>
-#include <string.h>
 
 #include <rte_arp.h>
 #include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
+
+#include <arpa/inet.h>
+#include <string.h>
 
 rte_be32_t
 packet_ip(const char *text)

@@ -1,12 +1,12 @@
 // packet: frames built and looked at by tests.
 #pragma once
 
+#include <rte_byteorder.h>
+#include <rte_ether.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <rte_byteorder.h>
-#include <rte_ether.h>
 
 // "10.0.0.1" in wire order.
 rte_be32_t packet_ip(const char *text);

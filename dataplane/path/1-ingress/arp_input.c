@@ -2,9 +2,8 @@
 //   eth_input | mailbox_rx -> arp_input -> port_tx (answers) | eth_output (packets that waited)
 //                                       -> handover (copies, so that every worker learns)
 // The mbuf starts at the ARP header. An unasked-for claim only updates what is known already.
-#include "arp_input.h"
-
 #include "../5-egress/frame.h"
+#include "arp_input.h"
 
 #include <sluice/dp/neighbour.h>
 
@@ -21,14 +20,10 @@ enum edge {
 };
 
 static const char *const edges[EDGE_COUNT] = {
-	[MALFORMED] = "arp_input_malformed",
-	[NOT_ON_LINK] = "arp_input_not_on_link",
-	[CONFLICT] = "arp_input_conflict",
-	[NOT_FOR_US] = "arp_input_not_for_us",
-	[LEARNED] = "arp_input_learned",
-	[ANSWER] = "port_tx",
-	[RELEASED] = "eth_output",
-	[COPY] = "handover",
+	[MALFORMED] = "arp_input_malformed", [NOT_ON_LINK] = "arp_input_not_on_link",
+	[CONFLICT] = "arp_input_conflict",   [NOT_FOR_US] = "arp_input_not_for_us",
+	[LEARNED] = "arp_input_learned",     [ANSWER] = "port_tx",
+	[RELEASED] = "eth_output",           [COPY] = "handover",
 };
 
 static void
@@ -131,7 +126,9 @@ arp_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, u
 }
 
 SL_NODE(arp_input, arp_input_process, edges)
-SL_DROP(arp_input_malformed, SL_PEER_FAULT, "ARP message is not of IPv4 over Ethernet, or cut short.")
+SL_DROP(arp_input_malformed,
+	SL_PEER_FAULT,
+	"ARP message is not of IPv4 over Ethernet, or cut short.")
 SL_DROP(arp_input_not_on_link, SL_PEER_FAULT, "ARP sender is outside the interface's prefix.")
 SL_DROP(arp_input_conflict, SL_PEER_FAULT, "Another station claims our own address by ARP.")
 SL_DROP(arp_input_not_for_us, SL_EXPECTED, "ARP message of others about others.")

@@ -1,10 +1,10 @@
 // arp_input: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_arp.h>
+
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
-
-#include <rte_arp.h>
 
 enum sl_arp_verdict {
 	SL_ARP_MALFORMED,

@@ -1,10 +1,10 @@
 // eth_input: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_ether.h>
+
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
-
-#include <rte_ether.h>
 
 enum sl_eth_edge {
 	SL_ETH_BAD_TYPE,

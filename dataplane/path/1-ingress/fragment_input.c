@@ -2,11 +2,11 @@
 //   ip4_input | mailbox_rx -> fragment_input -> handover (to the owner, at SL_STAGE_FRAGMENT)
 // The mbuf starts at L3. The owner is a keyed hash of what all fragments of a packet share. There
 // they are dropped until reassembly is written.
+#include <rte_ip.h>
+
 #include <sluice/dp/hash.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
-
-#include <rte_ip.h>
 
 enum edge { NOT_ASSEMBLED, HANDOVER, EDGE_COUNT };
 
@@ -36,10 +36,7 @@ fragment_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 
 static uint16_t
 fragment_input_process(
-	struct rte_graph *graph,
-	struct rte_node *node,
-	void **objs,
-	uint16_t nb_objs
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs
 )
 {
 	return SL_FOREACH_VERDICT(graph, node, objs, nb_objs, HANDOVER, fragment_input_verdict);

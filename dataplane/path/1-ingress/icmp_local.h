@@ -1,13 +1,13 @@
 // icmp_local: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_icmp.h>
+#include <rte_ip.h>
+
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/inet.h>
-
-#include <rte_icmp.h>
-#include <rte_ip.h>
 
 #define SL_LOCAL_TTL 64u
 

@@ -32,12 +32,13 @@ SL_DROP(ip4_input_malformed, SL_PEER_FAULT, "IPv4 version, header length or tota
 SL_DROP(ip4_input_truncated, SL_PEER_FAULT, "IPv4 packet is longer than the frame it came in.")
 SL_DROP(ip4_input_checksum, SL_PEER_FAULT, "IPv4 header checksum is wrong.")
 SL_DROP(ip4_input_options, SL_PEER_FAULT, "IPv4 packet has options.")
-SL_DROP(ip4_input_martian_source, SL_PEER_FAULT, "IPv4 source is no address of another single host.")
-SL_DROP(
-	ip4_input_martian_destination,
-	SL_EXPECTED,
-	"IPv4 destination is multicast or may not be on a wire."
+SL_DROP(ip4_input_martian_source, SL_PEER_FAULT, "IPv4 source is no address of another single host."
 )
+SL_DROP(ip4_input_martian_destination,
+	SL_EXPECTED,
+	"IPv4 destination is multicast or may not be on a wire.")
 SL_DROP(ip4_input_broadcast, SL_EXPECTED, "IPv4 destination is a broadcast address.")
 SL_DROP(ip4_input_ttl, SL_EXPECTED, "TTL ran out here.")
-SL_DROP(ip4_input_not_ours, SL_EXPECTED, "A connector forwards nothing that did not come by a tunnel.")
+SL_DROP(ip4_input_not_ours,
+	SL_EXPECTED,
+	"A connector forwards nothing that did not come by a tunnel.")

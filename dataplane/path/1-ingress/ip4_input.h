@@ -1,14 +1,13 @@
 // ip4_input: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_ip.h>
+
+#include <netinet/in.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/inet.h>
-
-#include <netinet/in.h>
-
-#include <rte_ip.h>
 
 enum sl_ip4_edge {
 	SL_IP4_MALFORMED,

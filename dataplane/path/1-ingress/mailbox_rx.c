@@ -48,4 +48,5 @@ mailbox_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, 
 }
 
 SL_NODE_FLAGS(mailbox_rx, mailbox_rx_process, edges, RTE_NODE_SOURCE_F)
-SL_DROP(mailbox_rx_no_stage, SL_OUR_FAULT, "Packet was handed over without saying where it goes on.")
+SL_DROP(mailbox_rx_no_stage, SL_OUR_FAULT, "Packet was handed over without saying where it goes on."
+)

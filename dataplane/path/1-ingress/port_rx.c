@@ -2,11 +2,11 @@
 //   port_rx -> eth_input
 // A source. Frames leave with cleared metadata but for the port they came in by; they are of no
 // client and no flow yet.
+#include <rte_ethdev.h>
+
 #include <sluice/dp/node.h>
 #include <sluice/dp/snapshot.h>
 #include <sluice/dp/worker.h>
-
-#include <rte_ethdev.h>
 
 #define BURST_PKTS 64u
 

@@ -1,13 +1,13 @@
 // udp_input: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_ip.h>
+#include <rte_udp.h>
+
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/wire.h>
-
-#include <rte_ip.h>
-#include <rte_udp.h>
 
 enum sl_udp_edge {
 	SL_UDP_RUNT,

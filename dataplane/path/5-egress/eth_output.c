@@ -18,8 +18,9 @@ static inline rte_edge_t
 eth_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct sl_meta *meta = sl_meta(m);
-	const struct rte_ether_addr *mac =
-		sl_neighbours_find(w->neighbours, meta->out_port, meta->next_hop);
+	const struct rte_ether_addr *mac = sl_neighbours_find(
+		w->neighbours, meta->out_port, meta->next_hop
+	);
 
 	if (unlikely(mac == NULL))
 		return UNKNOWN;

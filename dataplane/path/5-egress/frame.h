@@ -1,13 +1,12 @@
 // frame: Ethernet headers and ARP queries, shared by the nodes that make frames.
 #pragma once
 
-#include <sluice/dp/worker.h>
-
-#include <string.h>
-
 #include <rte_arp.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
+
+#include <sluice/dp/worker.h>
+#include <string.h>
 
 // Put an Ethernet header, with the port's VLAN tag if it has one, before a packet at L3, and note the
 // port as the one it leaves by. The headroom is always there: received packets had a header, and ours
@@ -25,8 +24,9 @@ frame_prepend(
 	struct rte_ether_hdr *eth;
 
 	if (p->vlan != 0) {
-		struct rte_vlan_hdr *tag =
-			(struct rte_vlan_hdr *)rte_pktmbuf_prepend(m, sizeof(*tag));
+		struct rte_vlan_hdr *tag = (struct rte_vlan_hdr *)rte_pktmbuf_prepend(
+			m, sizeof(*tag)
+		);
 
 		tag->vlan_tci = rte_cpu_to_be_16(p->vlan);
 		tag->eth_proto = rte_cpu_to_be_16(type);

@@ -51,11 +51,7 @@ cut(struct rte_graph *graph, struct rte_node *node, struct rte_mbuf *m)
 		uint16_t bytes = (uint16_t)RTE_MIN(step, payload - at);
 		bool is_last = at + bytes == payload;
 		struct rte_mbuf *piece = make_piece(
-			w,
-			m,
-			at,
-			bytes,
-			(uint16_t)((first + at / 8u) | (is_last ? more : MORE_BIT))
+			w, m, at, bytes, (uint16_t)((first + at / 8u) | (is_last ? more : MORE_BIT))
 		);
 
 		if (piece == NULL)

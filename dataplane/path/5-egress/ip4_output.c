@@ -15,7 +15,9 @@ static const char *const edges[SL_IP4_OUTPUT_EDGE_COUNT] = {
 static uint16_t
 ip4_output_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs)
 {
-	return SL_FOREACH_VERDICT(graph, node, objs, nb_objs, SL_IP4_OUTPUT_FRAME, ip4_output_verdict);
+	return SL_FOREACH_VERDICT(
+		graph, node, objs, nb_objs, SL_IP4_OUTPUT_FRAME, ip4_output_verdict
+	);
 }
 
 SL_NODE(ip4_output, ip4_output_process, edges)

@@ -1,11 +1,11 @@
 // ip4_output: the verdict, apart so that tests can hold it to octets without a graph.
 #pragma once
 
+#include <rte_ip.h>
+
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/inet.h>
-
-#include <rte_ip.h>
 
 enum sl_ip4_output_edge {
 	SL_IP4_OUTPUT_NO_ROUTE,

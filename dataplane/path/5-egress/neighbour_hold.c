@@ -43,10 +43,7 @@ hold(struct rte_graph *graph, struct rte_node *node, struct rte_mbuf *m)
 
 static uint16_t
 neighbour_hold_process(
-	struct rte_graph *graph,
-	struct rte_node *node,
-	void **objs,
-	uint16_t nb_objs
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs
 )
 {
 	for (uint16_t i = 0; i < nb_objs; i++)
@@ -56,4 +53,6 @@ neighbour_hold_process(
 
 SL_NODE(neighbour_hold, neighbour_hold_process, edges)
 SL_DROP(neighbour_hold_queue_full, SL_EXPECTED, "As many packets wait for the next hop as may.")
-SL_DROP(neighbour_hold_table_full, SL_OUR_FAULT, "The neighbour table is full of unanswered queries.")
+SL_DROP(neighbour_hold_table_full,
+	SL_OUR_FAULT,
+	"The neighbour table is full of unanswered queries.")

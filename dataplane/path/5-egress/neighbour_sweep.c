@@ -17,10 +17,7 @@ static const char *const edges[EDGE_COUNT] = {
 
 static uint16_t
 neighbour_sweep_process(
-	struct rte_graph *graph,
-	struct rte_node *node,
-	void **objs,
-	uint16_t nb_objs
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb_objs
 )
 {
 	struct sl_worker *w = sl_node_worker(node);

@@ -2,12 +2,12 @@
 //   eth_output | arp_input | neighbour_* -> port_tx -> (port meta->out_port, queue of this worker)
 // The mbuf starts at the Ethernet header. A node that wants a UDP checksum sets
 // RTE_MBUF_F_TX_UDP_CKSUM, l3_len and a zero checksum; where the port cannot, it is summed here.
-#include <sluice/dp/node.h>
-#include <sluice/dp/worker.h>
-
 #include <rte_ethdev.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
+
+#include <sluice/dp/node.h>
+#include <sluice/dp/worker.h>
 
 enum edge { LINK_DOWN, FULL, EDGE_COUNT };
 

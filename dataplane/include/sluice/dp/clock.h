@@ -3,7 +3,6 @@
 #pragma once
 
 #include <sluice/proto/limits.h>
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>

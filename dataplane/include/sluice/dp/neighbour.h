@@ -2,12 +2,12 @@
 // copied to all workers. Packets to a next hop that is being asked for wait in its entry.
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <rte_byteorder.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #define SL_NEIGHBOUR_HELD 4u // packets an entry holds while it asks
 
@@ -69,10 +69,7 @@ struct sl_neighbour_event {
 // Look at entries from *at on until one needs something (returns true, `event` filled) or the end
 // (returns false, *at is 0 again).
 bool sl_neighbours_sweep(
-	struct sl_neighbours *t,
-	uint64_t now_ns,
-	uint32_t *at,
-	struct sl_neighbour_event *event
+	struct sl_neighbours *t, uint64_t now_ns, uint32_t *at, struct sl_neighbour_event *event
 );
 
 // When the sweep is next due; the caller sets it.

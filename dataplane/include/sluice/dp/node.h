@@ -10,14 +10,13 @@
 //	SL_DROP(eth_input_bad_type, SL_PEER_FAULT, "EtherType is not one we handle.")
 #pragma once
 
-#include <sluice/dp/meta.h>
-
-#include <stdbool.h>
-#include <string.h>
-
 #include <rte_common.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
+
+#include <sluice/dp/meta.h>
+#include <stdbool.h>
+#include <string.h>
 
 enum sl_severity {
 	SL_EXPECTED, // policy did its job
