@@ -107,16 +107,28 @@ abandon(struct sl_store *store)
 }
 
 static bool
-begin(struct sl_store *store)
+reopen(struct sl_store *store)
 {
 	char why[160];
+	int rc = sl_store_db_open(store, why, sizeof(why));
 
+	if (rc == 0) {
+		rc = sl_store_index(store, why, sizeof(why));
+		if (rc != 0)
+			sl_store_db_close(store);
+	}
+	if (rc != 0)
+		note_failure(store, why);
+	return rc == 0;
+}
+
+static bool
+begin(struct sl_store *store)
+{
 	store->nb_undo = 0;
 	store->wrote = false;
-	if (store->db == NULL && sl_store_db_open(store, why, sizeof(why)) != 0) {
-		note_failure(store, why);
+	if (store->db == NULL && !reopen(store))
 		return false;
-	}
 	if (sl_store_step(store, sl_store_statement(store, ST_BEGIN)) == SQLITE_DONE) {
 		store->wrote = false; // BEGIN reports the changes of the statement before it
 		return true;

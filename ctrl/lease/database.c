@@ -44,6 +44,14 @@ sl_store_db_open(struct sl_store *store, char *why, size_t why_bytes)
 
 	if (rc != 0)
 		return rc;
+	// What is read from the log file was written, but perhaps never synced: a kill or a failed
+	// sync may have come between. Into the database with it, synced, before anybody is told.
+	if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+	    SQLITE_OK) {
+		rc = sl_schema_error(store->db, why, why_bytes);
+		sl_store_db_close(store);
+		return rc;
+	}
 	for (unsigned i = 0; i < ST_COUNT; i++) {
 		if (sqlite3_prepare_v3(
 			    store->db,
@@ -109,12 +117,26 @@ sl_store_note_undo(struct sl_store *store, struct sl_store_undo undo)
 	return 0;
 }
 
+// What memory knows of the database, forgotten: all bits and secrets are read again.
+static void
+forget(struct sl_store *store)
+{
+	for (unsigned i = 0; i < SL_STORE_TENANTS; i++) {
+		sl_pool_tenant_free(store->tenants[i]);
+		store->tenants[i] = NULL;
+	}
+	store->nb_undo = 0;
+	store->nb_leases = 0;
+	store->next_rest_ns = 0;
+}
+
 int
 sl_store_index(struct sl_store *store, char *why, size_t why_bytes)
 {
 	sqlite3_stmt *statement;
 	int rc;
 
+	forget(store);
 	if (sqlite3_prepare_v2(
 		    store->db, "SELECT tenant, address FROM lease", -1, &statement, NULL
 	    ) != SQLITE_OK)

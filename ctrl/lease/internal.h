@@ -150,7 +150,8 @@ int sl_store_step(struct sl_store *store, sqlite3_stmt *statement);
 // Note how to take back a change in memory. 0 or -ENOMEM, and then nothing may be changed.
 [[nodiscard]] int sl_store_note_undo(struct sl_store *store, struct sl_store_undo undo);
 
-// Read each lease into memory's bitmaps.
+// Read each lease into memory's bitmaps, anew. Also after a reopening: a transaction whose sync
+// failed may be in the log file all the same, and then it counts.
 [[nodiscard]] int sl_store_index(struct sl_store *store, char *why, size_t why_bytes);
 
 // ---- operations.c: one request within a transaction

@@ -146,17 +146,18 @@ check_application(sqlite3 *db, char *why, size_t why_bytes)
 int
 sl_schema_open(const char *path, sqlite3 **db, char *why, size_t why_bytes)
 {
-	// WAL and FULL: a commit is on disk when COMMIT returns. EXCLUSIVE: no shared memory file,
-	// and no other program in between.
-	static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
-				      "PRAGMA journal_mode = WAL;"
+	// EXCLUSIVE, before anything is read: no shared memory file, no other program in between.
+	static const char exclusive[] = "PRAGMA locking_mode = EXCLUSIVE;";
+	// WAL and FULL: a commit is on disk when COMMIT returns.
+	static const char pragmas[] = "PRAGMA journal_mode = WAL;"
 				      "PRAGMA synchronous = FULL;"
 				      "PRAGMA temp_store = MEMORY;";
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 	int64_t synchronous = 0;
 	int rc;
 
-	if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK ||
+	    sqlite3_exec(*db, exclusive, NULL, NULL, NULL) != SQLITE_OK) {
 		rc = sl_schema_error(*db, why, why_bytes);
 		goto fail;
 	}

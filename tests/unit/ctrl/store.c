@@ -1,4 +1,5 @@
 #include "sl_test.h"
+#include "store_kit.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -13,76 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BASE 0x64600000u // 100.96.0.0
-#define NS   1000000000ull
-
-static char dir[64];
 static char why[300];
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static void
-clean(void)
-{
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void
-fresh_dir(void)
-{
-	strcpy(dir, "/tmp/lease-store-XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-}
-
-static struct sl_store *
-open_store(uint32_t nb)
-{
-	struct sl_store_config config = { .dir = dir,
-					  .pool = { BASE, nb },
-					  .linger_us = UINT32_MAX };
-	struct sl_store *store = NULL;
-	int rc = sl_store_open(&store, &config, why, sizeof(why));
-
-	if (rc != 0)
-		sl_test_note("%s", why);
-	CU_ASSERT_EQUAL_FATAL(rc, 0);
-	return store;
-}
-
-static struct sl_store *
-start_store(uint32_t nb)
-{
-	struct sl_store *store = open_store(nb);
-
-	CU_ASSERT_EQUAL_FATAL(sl_store_start(store), 0);
-	return store;
-}
-
-// The one completion that is under way.
-static struct sl_store_done
-await(struct sl_store *store)
-{
-	struct pollfd pfd = { .fd = sl_store_fd(store), .events = POLLIN };
-	struct sl_store_done done = { .status = 99 };
-
-	while (poll(&pfd, 1, 10000) == 1)
-		if (sl_store_take(store, &done, 1) == 1)
-			return done;
-	CU_FAIL("no completion within 10 s");
-	return done;
-}
-
-static struct sl_store_done
-acquire(struct sl_store *store, uint16_t tenant, const char *name)
-{
-	CU_ASSERT_EQUAL(sl_lease_acquire(store, 7, tenant, name, "", 0), 0);
-	return await(store);
-}
 
 static void
 test_same_name_same_address(void)
@@ -90,11 +22,11 @@ test_same_name_same_address(void)
 	struct sl_store *store;
 	struct sl_store_done a, b, c, d;
 
-	fresh_dir();
-	store = start_store(256);
-	a = acquire(store, 1, "git.corp.example");
-	b = acquire(store, 1, "git.corp.example");
-	c = acquire(store, 1, "web.corp.example");
+	kit_fresh_dir();
+	store = kit_start(256);
+	a = kit_acquire(store, 1, "git.corp.example");
+	b = kit_acquire(store, 1, "git.corp.example");
+	c = kit_acquire(store, 1, "web.corp.example");
 	CU_ASSERT_EQUAL(a.status, SL_STORE_OK);
 	CU_ASSERT_EQUAL(a.cookie, 7);
 	CU_ASSERT_EQUAL(a.state_before, 0);
@@ -102,11 +34,11 @@ test_same_name_same_address(void)
 	CU_ASSERT_EQUAL(a.address, b.address);
 	CU_ASSERT_NOT_EQUAL(a.address, c.address);
 	sl_store_close(store);
-	store = start_store(256);
-	d = acquire(store, 1, "git.corp.example");
+	store = kit_start(256);
+	d = kit_acquire(store, 1, "git.corp.example");
 	CU_ASSERT_EQUAL(d.address, a.address);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -117,28 +49,28 @@ test_exhausted(void)
 	bool seen[16] = { false };
 	char name[32];
 
-	fresh_dir();
-	store = start_store(16);
+	kit_fresh_dir();
+	store = kit_start(16);
 	for (unsigned i = 0; i < 14; i++) {
 		struct sl_store_done done;
 
 		snprintf(name, sizeof(name), "n%u.example", i);
-		done = acquire(store, 1, name);
+		done = kit_acquire(store, 1, name);
 		CU_ASSERT_EQUAL(done.status, SL_STORE_OK);
 		CU_ASSERT_FATAL(done.address - BASE < 16);
 		CU_ASSERT(!seen[done.address - BASE]);
 		seen[done.address - BASE] = true;
 	}
 	CU_ASSERT(!seen[0] && !seen[15]);
-	CU_ASSERT_EQUAL(acquire(store, 1, "one.more.example").status, SL_STORE_EXHAUSTED);
-	CU_ASSERT_EQUAL(acquire(store, 2, "one.more.example").status, SL_STORE_OK);
-	CU_ASSERT_EQUAL(acquire(store, 1, "n3.example").status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "one.more.example").status, SL_STORE_EXHAUSTED);
+	CU_ASSERT_EQUAL(kit_acquire(store, 2, "one.more.example").status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "n3.example").status, SL_STORE_OK);
 	sl_store_health(store, &health);
 	CU_ASSERT_EQUAL(health.nb_exhausted, 1);
 	CU_ASSERT_EQUAL(health.nb_leases, 15);
 	CU_ASSERT_EQUAL(health.nb_waiting, 0);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -147,28 +79,28 @@ test_rest(void)
 	struct sl_store *store;
 	struct sl_store_done a, b;
 
-	fresh_dir();
+	kit_fresh_dir();
 	sl_clock_freeze(1000 * NS, 1700000000 * NS);
-	store = start_store(4); // two addresses
-	a = acquire(store, 1, "a.example");
-	acquire(store, 1, "b.example");
+	store = kit_start(4); // two addresses
+	a = kit_acquire(store, 1, "a.example");
+	kit_acquire(store, 1, "b.example");
 	CU_ASSERT_EQUAL(sl_lease_drain(store, 8, 1, a.address), 0);
-	CU_ASSERT_EQUAL(await(store).status, SL_STORE_OK);
-	CU_ASSERT_EQUAL(acquire(store, 1, "c.example").status, SL_STORE_EXHAUSTED);
+	CU_ASSERT_EQUAL(kit_await(store).status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "c.example").status, SL_STORE_EXHAUSTED);
 	CU_ASSERT_EQUAL(sl_lease_rest(store, 8, 1, a.address, 86400 * NS), 0);
-	CU_ASSERT_EQUAL(await(store).status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_await(store).status, SL_STORE_OK);
 	sl_clock_advance(86399 * NS);
 	sl_clock_step_wall((int64_t)(86400 * NS)); // a stepped clock does not shorten it
-	CU_ASSERT_EQUAL(acquire(store, 1, "c.example").status, SL_STORE_EXHAUSTED);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "c.example").status, SL_STORE_EXHAUSTED);
 	sl_clock_advance(2 * NS);
-	b = acquire(store, 1, "c.example");
+	b = kit_acquire(store, 1, "c.example");
 	CU_ASSERT_EQUAL(b.status, SL_STORE_OK);
 	CU_ASSERT_EQUAL(b.address, a.address);
 	CU_ASSERT_EQUAL(sl_lease_drain(store, 8, 1, BASE + 3), 0);
-	CU_ASSERT_EQUAL(await(store).status, SL_STORE_NOT_FOUND);
+	CU_ASSERT_EQUAL(kit_await(store).status, SL_STORE_NOT_FOUND);
 	sl_store_close(store);
 	sl_clock_thaw();
-	clean();
+	kit_clean();
 }
 
 static void
@@ -177,20 +109,20 @@ test_revive(void)
 	struct sl_store *store;
 	struct sl_store_done a, b;
 
-	fresh_dir();
-	store = start_store(256);
-	a = acquire(store, 1, "a.example");
+	kit_fresh_dir();
+	store = kit_start(256);
+	a = kit_acquire(store, 1, "a.example");
 	CU_ASSERT_EQUAL(sl_lease_rest(store, 8, 1, a.address, 86400 * NS), 0);
-	CU_ASSERT_EQUAL(await(store).status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_await(store).status, SL_STORE_OK);
 	sl_store_close(store);
-	store = start_store(256);
-	b = acquire(store, 1, "a.example");
+	store = kit_start(256);
+	b = kit_acquire(store, 1, "a.example");
 	CU_ASSERT_EQUAL(b.address, a.address);
 	CU_ASSERT_EQUAL(b.state_before, 1 + SL_LEASE_RESTING);
-	b = acquire(store, 1, "a.example");
+	b = kit_acquire(store, 1, "a.example");
 	CU_ASSERT_EQUAL(b.state_before, 1 + SL_LEASE_ACTIVE);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -210,17 +142,17 @@ test_load(void)
 	struct sl_store *store;
 	struct sl_store_done a;
 
-	fresh_dir();
+	kit_fresh_dir();
 	sl_clock_freeze(1000 * NS, 1700000000 * NS);
-	store = start_store(256);
+	store = kit_start(256);
 	CU_ASSERT_EQUAL(
 		sl_lease_acquire(store, 1, 9, "w.dev.example", "laptop", SL_LEASE_WILDCARD), 0
 	);
-	a = await(store);
+	a = kit_await(store);
 	sl_clock_advance(50 * NS);
 	sl_lease_touch(store, 9, a.address);
 	sl_store_close(store); // writes what waits
-	store = open_store(256);
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_lease_load(store, remember, &lease), 1);
 	CU_ASSERT_STRING_EQUAL(lease.name, "w.dev.example");
 	CU_ASSERT_STRING_EQUAL(lease.owner, "laptop");
@@ -231,7 +163,7 @@ test_load(void)
 	CU_ASSERT_EQUAL(lease.used_ns, 1700000050 * NS);
 	sl_store_close(store);
 	sl_clock_thaw();
-	clean();
+	kit_clean();
 }
 
 static void
@@ -239,17 +171,17 @@ test_clock_floor(void)
 {
 	struct sl_store *store;
 
-	fresh_dir();
+	kit_fresh_dir();
 	sl_clock_freeze(1000 * NS, 1700000000 * NS);
-	store = start_store(256);
-	acquire(store, 1, "a.example");
+	store = kit_start(256);
+	kit_acquire(store, 1, "a.example");
 	sl_store_close(store);
 	sl_clock_freeze(5 * NS, 1600000000 * NS); // rebooted with a dead clock battery
-	store = open_store(256);
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_store_wall_ns(store), 1700000000 * NS);
 	sl_store_close(store);
 	sl_clock_thaw();
-	clean();
+	kit_clean();
 }
 
 static void
@@ -261,19 +193,19 @@ test_pool_moved(void)
 	struct sl_store *store;
 	struct sl_store_done a, b;
 
-	fresh_dir();
-	store = start_store(256);
-	a = acquire(store, 1, "a.example");
+	kit_fresh_dir();
+	store = kit_start(256);
+	a = kit_acquire(store, 1, "a.example");
 	sl_store_close(store);
 	CU_ASSERT_EQUAL_FATAL(sl_store_open(&store, &config, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL(sl_store_start(store), 0);
-	b = acquire(store, 1, "a.example");
+	b = kit_acquire(store, 1, "a.example");
 	CU_ASSERT_EQUAL(b.status, SL_STORE_OK);
 	CU_ASSERT_NOT_EQUAL(a.address, b.address);
 	CU_ASSERT(b.address - config.pool.base < 256);
-	CU_ASSERT_EQUAL(acquire(store, 1, "a.example").address, b.address);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "a.example").address, b.address);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -298,12 +230,12 @@ test_refusals(void)
 	sqlite3 *db;
 	char path[100];
 
-	fresh_dir();
+	kit_fresh_dir();
 	refuse(odd, EINVAL, "prefix");
 	CU_ASSERT_EQUAL(chmod(dir, 0750), 0);
 	refuse(config, EPERM, "chmod 0700");
 	CU_ASSERT_EQUAL(chmod(dir, 0700), 0);
-	store = open_store(256);
+	store = kit_open(256);
 	refuse(config, EBUSY, "another sluice");
 	sl_store_close(store);
 	snprintf(path, sizeof(path), "%s/state.db", dir);
@@ -321,7 +253,7 @@ test_refusals(void)
 	);
 	sqlite3_close(db);
 	refuse(config, EUCLEAN, "another program");
-	clean();
+	kit_clean();
 }
 
 static void
@@ -339,20 +271,20 @@ test_values(void)
 	struct sl_store *store;
 	int nb = 0;
 
-	fresh_dir();
-	store = start_store(256);
+	kit_fresh_dir();
+	store = kit_start(256);
 	CU_ASSERT_EQUAL(sl_store_put(store, 5, "floor/ab", "old", 3), 0);
-	CU_ASSERT_EQUAL(await(store).cookie, 5);
+	CU_ASSERT_EQUAL(kit_await(store).cookie, 5);
 	CU_ASSERT_EQUAL(sl_store_put(store, 0, "floor/ab", "xyz", 3), 0);
 	CU_ASSERT_EQUAL(sl_store_put(store, 0, "floor/cd", "xyz", 3), 0);
 	CU_ASSERT_EQUAL(sl_store_put(store, 0, "floor/cd", NULL, 0), 0);
 	CU_ASSERT_EQUAL(sl_store_put(store, 0, "endpoint/ab", "xyz", 3), 0);
 	sl_store_close(store);
-	store = open_store(256);
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_store_values(store, "floor/", count_value, &nb), 1);
 	CU_ASSERT_EQUAL(nb, 1);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -361,20 +293,20 @@ test_secret(void)
 	uint8_t a[32], b[32], c[32];
 	struct sl_store *store;
 
-	fresh_dir();
-	store = open_store(256);
+	kit_fresh_dir();
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_store_tenant_secret(store, 1, a), 0);
 	CU_ASSERT_EQUAL(sl_store_start(store), 0);
 	CU_ASSERT_EQUAL(sl_store_tenant_secret(store, 2, b), 0);
 	CU_ASSERT_NOT_EQUAL(memcmp(a, b, 32), 0);
 	sl_store_close(store);
-	store = open_store(256);
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_store_tenant_secret(store, 1, c), 0);
 	CU_ASSERT_EQUAL(memcmp(a, c, 32), 0);
 	CU_ASSERT_EQUAL(sl_store_tenant_secret(store, 2, c), 0);
 	CU_ASSERT_EQUAL(memcmp(b, c, 32), 0);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -397,8 +329,8 @@ test_clients(void)
 	struct sl_store_client other = client, got = { 0 };
 	struct sl_store *store;
 
-	fresh_dir();
-	store = start_store(256);
+	kit_fresh_dir();
+	store = kit_start(256);
 	CU_ASSERT_EQUAL(sl_store_client_add(store, &client), 0);
 	CU_ASSERT_EQUAL(sl_store_client_add(store, &client), -EEXIST);
 	strcpy(other.name, "tablet");
@@ -409,14 +341,14 @@ test_clients(void)
 	CU_ASSERT_EQUAL(sl_store_client_remove(store, "home", "tablet"), 0);
 	CU_ASSERT_EQUAL(sl_store_client_remove(store, "home", "tablet"), -ENOENT);
 	sl_store_close(store);
-	store = open_store(256);
+	store = kit_open(256);
 	CU_ASSERT_EQUAL(sl_store_clients(store, last_client, &got), 1);
 	CU_ASSERT_STRING_EQUAL(got.name, "phone");
 	CU_ASSERT_STRING_EQUAL(got.groups, "staff dev");
 	CU_ASSERT_EQUAL(got.psk[0], 2);
 	CU_ASSERT_EQUAL(got.address, 0x0a090002);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static void
@@ -427,7 +359,7 @@ test_full_queue(void)
 	struct sl_store *store;
 	unsigned nb = 0;
 
-	fresh_dir();
+	kit_fresh_dir();
 	CU_ASSERT_EQUAL_FATAL(sl_store_open(&store, &config, why, sizeof(why)), 0);
 	for (unsigned i = 0; i < 4; i++)
 		CU_ASSERT_EQUAL(sl_lease_acquire(store, i + 1, 1, "a.example", "", 0), 0);
@@ -440,9 +372,9 @@ test_full_queue(void)
 		nb += sl_store_take(store, done + nb, 1);
 	}
 	CU_ASSERT_EQUAL(nb, 4);
-	CU_ASSERT_EQUAL(acquire(store, 1, "a.example").status, SL_STORE_OK);
+	CU_ASSERT_EQUAL(kit_acquire(store, 1, "a.example").status, SL_STORE_OK);
 	sl_store_close(store);
-	clean();
+	kit_clean();
 }
 
 static const struct sl_test_case cases[] = {

@@ -7,9 +7,8 @@
 // what has gathered in one transaction, syncs, and only then completes them. Completions wait in a
 // queue behind sl_store_fd(). Nothing but the store thread ever waits for the disk.
 //
-// Faults: when a transaction fails (disk full, read-only, input/output error) nothing of it is
-// on disk, its requests complete with SL_STORE_FAILED, one log line says why with the remedy, and
-// later requests try again. sl_store_health() tells, also while a write is stuck.
+// Faults: when a transaction fails (disk full, read-only, input/output error) its requests complete
+// with SL_STORE_FAILED, one log line says why with the remedy, and later requests try again. sl_store_health() tells, also while a write is stuck.
 //
 // Time on disk is wall time as the store keeps it: the system's clock at open, or the latest time
 // the store has seen if that is later, and from there on monotonic. A clock stepped back or forth
@@ -34,7 +33,9 @@ enum sl_store_status {
 	SL_STORE_EXHAUSTED, // no address of the pool is free for this tenant
 	SL_STORE_NOT_FOUND, // no such lease, key or client
 	SL_STORE_EXISTS, // a client of that name, key or address is there already
-	SL_STORE_FAILED, // the disk; nothing was changed
+	// The disk failed. Most likely nothing was changed, but a write whose sync failed may show up
+	// later: send the request again before relying on either.
+	SL_STORE_FAILED,
 };
 
 // The addresses that leases are taken from; the same for all tenants, each with its own set.
