@@ -20,7 +20,6 @@
 struct sl_name {
 	uint16_t nb_bytes; // of wire, root label included: 1 to 255
 	uint8_t nb_labels; // without the root
-	bool is_host; // every octet is a letter, digit, '-' or '_': may be a resource's name
 	uint8_t label_at
 		[SL_NAME_LABELS_MAX + 1]; // offsets in wire; label_at[nb_labels] is the root
 	uint8_t wire[SL_NAME_WIRE_MAX + 9]; // lower case; padded so that it may be read by words
@@ -47,8 +46,7 @@ enum sl_name_verdict sl_name_parse(
 	struct sl_name *name, const uint8_t *message, size_t nb_bytes, size_t offset, size_t *next
 );
 
-// As sl_name_parse(), but takes no pointer (question of a query: there is nothing to point at).
-// Hot. Also: `hash` becomes sl_name_hash() of the name when not NULL.
+// As sl_name_parse(), but takes no pointer (question of a query: there is nothing to point at). Hot.
 enum sl_name_verdict sl_name_parse_plain(
 	struct sl_name *name, const uint8_t *message, size_t nb_bytes, size_t offset, size_t *next
 );
@@ -69,6 +67,9 @@ sl_name_hash_from(const struct sl_name *name, unsigned label, const struct sl_na
 
 // Fill a key from 32 random octets.
 void sl_name_key_init(struct sl_name_key *key, const uint8_t random[32]);
+
+// Every octet is a letter, a digit, '-' or '_', and it is not the root: it may be a resource's name.
+bool sl_name_is_host(const struct sl_name *name);
 
 bool sl_name_equal(const struct sl_name *a, const struct sl_name *b);
 // True when `name` is `zone` or below it.

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define SL_POLICY_MATCHES_MAX 32u // classes considered for one name; the most specific are kept
-#define SL_POLICY_GLOBS_MAX   4096u // wildcards that are not `*` + literal suffix, per tenant
+#define SL_POLICY_GLOBS_MAX   256u // wildcards whose last label is not literal ("git*"), per tenant
 #define SL_POLICY_TTL_MAX_S   86400u
 
 enum sl_glob_dialect { SL_GLOB_ANY, SL_GLOB_LABEL };
@@ -84,7 +84,7 @@ struct sl_policy_spec {
 };
 
 struct sl_policy_error {
-	char what[400]; // one sentence, names the resources by label
+	char what[640]; // one sentence, names the resources by label
 	unsigned resource; // index in spec->resources of the (first) culprit; UINT32_MAX if none
 	unsigned other; // the second of a tie; UINT32_MAX if none
 };
@@ -195,7 +195,7 @@ unsigned sl_policy_class_labels(
 // ---- Wildcards on their own --------------------------------------------------------------------
 
 // Does `pattern` (lower case) match `text` (lower case, presentation form without trailing dot)?
-// Time is at most proportional to the product of the lengths; nothing is allocated.
+// Nothing is allocated; time is bounded by the lengths, linear for patterns of one run.
 bool sl_glob_match(const char *pattern, const char *text, enum sl_glob_dialect dialect);
 // Can one name match both? May say yes for patterns of different dialects that share no name, never no for
 // two that do.
