@@ -14,7 +14,7 @@ BEHAVIOURS = "docs/behaviours.md"
 # Documents made from the code: (document, command that prints what it should hold). The command
 # runs in the top folder after the build; one that is not built yet is not checked.
 GENERATED = [
-    ("docs/drops.md", ["build/ctrl/sluice", "--document", "drops"]),
+    ("docs/drops.md", ["build/dataplane/sluice-drops"]),
     ("docs/metrics.md", ["build/ctrl/sluice", "--document", "metrics"]),
 ]
 
