@@ -121,9 +121,21 @@ static const struct {
 } arps[] = {
 	{ "others ask for each other", 1, HOST_MAC, HOST, "10.0.0.9", 0, "arp_input_not_for_us" },
 	{ "somebody has our address", 1, HOST_MAC, SELF, SELF, 0, "arp_input_conflict" },
-	{ "a sender outside the prefix", 1, HOST_MAC, "10.0.1.2", SELF, 0, "arp_input_not_on_link" },
+	{ "a sender outside the prefix",
+	  1,
+	  HOST_MAC,
+	  "10.0.1.2",
+	  SELF,
+	  0,
+	  "arp_input_not_on_link" },
 	{ "cut short", 1, HOST_MAC, HOST, SELF, 1, "arp_input_malformed" },
-	{ "a group address as sender", 1, "03:00:00:00:00:01", HOST, SELF, 0, "arp_input_malformed" },
+	{ "a group address as sender",
+	  1,
+	  "03:00:00:00:00:01",
+	  HOST,
+	  SELF,
+	  0,
+	  "arp_input_malformed" },
 	{ "neither query nor answer", 3, HOST_MAC, HOST, SELF, 0, "arp_input_malformed" },
 	{ "an answer nobody asked for", 2, HOST_MAC, HOST, SELF, 0, "arp_input_learned" },
 };
@@ -273,8 +285,8 @@ test_vlans(void)
 	struct path_node *n = path_add("vlans", SL_DP_POP, &net, NULL, 0);
 	struct packet_spec spec = echo_to(n);
 	uint8_t frame[PATH_FRAME_BYTES];
-	const struct rte_vlan_hdr *tag =
-		(const struct rte_vlan_hdr *)(frame + sizeof(struct rte_ether_hdr));
+	const struct rte_vlan_hdr
+		*tag = (const struct rte_vlan_hdr *)(frame + sizeof(struct rte_ether_hdr));
 	size_t len;
 
 	spec.vlan = 30;
@@ -327,7 +339,8 @@ test_hold(void)
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(ip);
 		CU_ASSERT_EQUAL(
-			((const struct rte_icmp_hdr *)(ip + 1))->icmp_seq_nb, rte_cpu_to_be_16((uint16_t)nb)
+			((const struct rte_icmp_hdr *)(ip + 1))->icmp_seq_nb,
+			rte_cpu_to_be_16((uint16_t)nb)
 		);
 	}
 	CU_ASSERT_EQUAL(nb, 4);
@@ -476,7 +489,12 @@ test_udp_sorting(void)
 		{ "a handshake on the tunnel port", 4500, 5, 0, true, NULL },
 		{ "a cookie reply on the tunnel port", 4500, 7, 0, true, NULL },
 		{ "type 9 on the tunnel port", 4500, 9, 0, false, "udp_input_unknown_type" },
-		{ "WireGuard's type 1 on the tunnel port", 4500, 1, 0, false, "udp_input_unknown_type" },
+		{ "WireGuard's type 1 on the tunnel port",
+		  4500,
+		  1,
+		  0,
+		  false,
+		  "udp_input_unknown_type" },
 		{ "type 1 on the WireGuard port", 51820, 1, 0, true, NULL },
 		{ "type 5 on the WireGuard port", 51820, 5, 0, false, "udp_input_unknown_type" },
 		{ "a wrong checksum", 4500, 5, 1, false, "udp_input_checksum" },
