@@ -2,7 +2,7 @@
 import os
 
 from . import process
-from .topology import PRIVATE_ADDRESSES, PUBLIC_ADDRESSES
+from .topology import ABSENT, PRIVATE_ADDRESSES, PUBLIC_ADDRESSES
 
 SOA = "@ 300 SOA ns admin 1 3600 600 86400 30\n@ 300 NS ns\n"
 BIG_TXT = "\n".join(f'big 300 TXT "{nb:02d} {"x" * 200}"' for nb in range(9))
@@ -26,6 +26,8 @@ perf 300 A {perf}
 *.dev 300 TXT "any name below dev"
 alias.dev 300 CNAME build.dev
 build.dev 300 A {dev}
+closed.dev 300 A {closed}
+absent.dev 300 A {absent}
 payroll 300 A {payroll}
 payroll 300 TXT "the payroll of tenant one"
 hidden 300 A {hidden}
@@ -75,7 +77,7 @@ def _start_knot(host):
     zones = ""
     for zone, text in ZONES[host].items():
         path = f"{base}/{zone}.zone"
-        for name, address in addresses.items():
+        for name, address in {**addresses, "absent": ABSENT}.items():
             text = text.replace("{%s}" % name, address)
         _write(path, f"$ORIGIN {zone}.\n{text}")
         zones += f'  - domain: {zone}\n    file: "{path}"\n'

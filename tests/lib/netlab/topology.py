@@ -20,10 +20,11 @@ CONNECTOR_PRIVATE = "10.20.0.2"
 PRIVATE_ADDRESSES = {
     "private": {"dns": "10.20.0.53", "git": "10.20.0.20", "perf": "10.20.0.30",
                 "dev": "10.20.0.40", "payroll": "10.20.0.50", "hidden": "10.20.0.60",
-                "both": "10.20.0.81"},
+                "both": "10.20.0.81", "closed": "10.20.0.70"},
     "private2": {"dns": "10.20.0.53", "git": "10.20.0.20"},
 }
 PUBLIC_ADDRESSES = {"dns": "192.0.2.53", "www": "192.0.2.80", "both": "192.0.2.81"}
+ABSENT = "10.20.0.99"  # a private address that nobody has
 # What no client may ever see: both private prefixes and all of the underlay.
 SECRET_NETWORKS = tuple(map(ipaddress.ip_network, (
     "10.20.0.0/16", "198.51.100.0/24", "192.168.101.0/24", "192.168.102.0/24")))

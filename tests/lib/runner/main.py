@@ -97,7 +97,7 @@ def tell(program, cases, verbose):
     if failed:
         lines.append(f"    log:   {LOGS}/{program.name}.log")
         lines += [f"    pcap:  {LOGS}/{name}" for name in sorted(os.listdir(LOGS))
-                  if name.endswith(".pcap") and name.startswith(program.name.removeprefix("san-"))]
+                  if name.endswith(".pcap") and name.startswith(program.name.removeprefix("san-") + ".")]
     lines += [f"skipped - {program.name}: {c.sentence} ({c.detail[0]})" for c in skipped]
     state = "FAILED" if failed else "ok"
     lines.append(f"{state:6} {program.name} ({len(cases)} cases)")

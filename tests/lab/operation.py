@@ -1,0 +1,83 @@
+"""Operation: what an operator asks the daemons, and what they are allowed to be."""
+import os
+import stat
+
+from labtest import case, expect, expect_true
+from netlab import process, topology
+
+GIT = "git.corp.example"
+NOUNS = ("ports", "workers", "clients", "resources", "names", "sessions", "flows", "graph", "drops",
+         "stats")
+
+
+@case("E6: every daemon of a lab that is up is healthy")
+def healthy(lab):
+    for host in topology.DAEMONS:
+        done = lab.try_control(host, "health")
+        expect(done.code, 0, f"{host}: {done.out}{done.err}")
+
+
+@case("E6: sluicectl show prints every table, as text and as JSON")
+def show_all(lab):
+    lab.curl("client", f"http://{GIT}/")
+    for host in ("pop", "connector"):
+        for noun in NOUNS:
+            text = lab.control(host, "show", noun)
+            widest = max(map(len, text.splitlines()), default=0)
+            expect_true(widest <= 132, f"show {noun} to fit a terminal, not {widest} columns")
+            lab.show(host, "show", noun)
+
+
+@case("E6: show tells about a flow that is there: client, name, state")
+def show_flow(lab):
+    sock = lab.tcp("client", lab.address_of("client", GIT), 443)
+    text = lab.control("pop", "show", "flows")
+    sock.close()
+    expect_true(GIT in text and "client" in text, f"the flow in {text!r}")
+    expect_true(GIT in lab.control("pop", "show", "names"), "the name in show names")
+    expect_true("client2" in lab.control("pop", "show", "clients"), "the client in show clients")
+
+
+@case("E6: trace shows the journey of a client's packet, and the reason of a refusal")
+def trace(lab):
+    address = lab.address_of("client", GIT)
+    tracing = lab.start("pop", "sluicectl", "trace", "client", "4")
+    out = ""
+
+    def enough():
+        lab.tcp("client", address, 22)
+        lab.run("client", "ping", "-c", 1, "-W", 1, address)
+        return tracing.poll() is not None
+    lab.wait_for("the trace to end", enough)
+    out, err = tracing.communicate(timeout=5)
+    expect(tracing.returncode, 0, err)
+    expect_true("flow_forward" in out, f"the nodes in {out!r}")
+
+
+@case("E4: after start a daemon is not root, leaves no core, and its socket is 0660")
+def privileges(lab):
+    for host in topology.DAEMONS:
+        pid = process.pid_of(host, "sluice")
+        with open(f"/proc/{pid}/status") as f:
+            status = dict(line.split(":\t", 1) for line in f if ":\t" in line)
+        expect_true("0" not in status["Uid"].split(), f"no uid of root on {host}: {status['Uid']}")
+        with open(f"/proc/{pid}/limits") as f:
+            core = next(line for line in f if line.startswith("Max core file size")).split()
+        expect(core[-3], "0", f"the core limit on {host}")
+        mode = os.stat(process.environment(host)["SLUICE_SOCKET"]).st_mode
+        expect(stat.S_IMODE(mode), 0o660, f"the socket's mode on {host}")
+
+
+@case("E8: show workers names the core and the port queues of each worker")
+def workers(lab):
+    text = lab.control("pop", "show", "workers")
+    expect_true("clients" in text and "underlay" in text, f"the ports in {text!r}")
+
+
+@case("E10: a link that goes down and up again needs no restart")
+def link_flap(lab):
+    process.shell("access", "ip link set pop down")
+    expect_true(isinstance(lab.tcp("client", topology.RESOLVERS[0], 53, 1), str), "no connection")
+    process.shell("access", "ip link set pop up")
+    lab.wait_for("the name to be answered again", lambda: lab.dig("client", GIT).data())
+    expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))

@@ -1,0 +1,187 @@
+"""runner: bring one lab up, run the cases against it, take it down."""
+import hashlib
+import glob
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import traceback
+
+from netlab import daemons, faults, process, servers, topology
+
+from . import CASES, Failed
+from .lab import Lab
+from .packets import Capture, private_addresses
+
+
+def load_cases():
+    folder = os.path.join(process.TOP, "tests", "lab")
+    for path in sorted(glob.glob(os.path.join(folder, "*.py"))):
+        spec = importlib.util.spec_from_file_location("lab_" + os.path.basename(path)[:-3], path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def use_own_prefix():
+    """A lab of this tree's tests alone: other trees and the user's lab are not touched."""
+    process.PREFIX = "t" + hashlib.sha256(process.TOP.encode()).hexdigest()[:6] + "-"
+    process.RUN = os.path.join("/run/sluice-lab", process.PREFIX.strip("-"))
+
+
+def our_faults(host):
+    """{drop: count} of the drops that are this daemon's own fault."""
+    done = daemons.control(host, "--json", "show", "drops")
+    if done.returncode != 0:
+        return {}
+    found = {}
+
+    def walk(value):
+        if isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, dict):
+            name = value.get("name") or value.get("drop") or value.get("id")
+            count = value.get("packets", value.get("count"))
+            if name and count and re.match("our", str(value.get("severity", "")), re.I):
+                found[name] = count
+            else:
+                walk(list(value.values()))
+    walk(json.loads(done.stdout))
+    return found
+
+
+class Watch:
+    """What is looked at around every case."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.clients = {c: Capture(c, "access", f"{lab.logs}/lab-all-{c}.pcap")
+                        for c in topology.CLIENTS}
+        self.configs = {h: lab.config_of(h) for h in topology.DAEMONS}
+
+    def before(self):
+        for capture in self.clients.values():
+            capture.frames()
+        self.faults = {h: our_faults(h) for h in topology.DAEMONS}
+
+    def after(self, case):
+        """[sentence of what is wrong]"""
+        wrong = []
+        for client, capture in self.clients.items():
+            wrong += private_addresses(client, capture.packets())[:5]
+        for host in topology.DAEMONS:
+            status = process.exit_of(host, "sluice")
+            if status:
+                wrong.append(f"sluice on {host} ended with {status}:\n"
+                             + process.log_tail(host, "sluice"))
+            elif host not in case.ends and not case.our_fault:
+                before, now = self.faults[host], our_faults(host)
+                wrong += [f"{host} dropped {now[n] - before.get(n, 0)} by its own fault: {n}"
+                          for n in now if now[n] > before.get(n, 0)]
+        return wrong
+
+    def save(self, name):
+        for client, capture in self.clients.items():
+            capture.save(f"{self.lab.logs}/lab-{name}-{client}.pcap")
+
+    def restore(self):
+        """Put the lab back into the state that the next case expects."""
+        if faults.current():
+            faults.clear()
+        for capture in self.lab.captures:
+            capture.close()
+        self.lab.captures.clear()
+        changed = []
+        for host, text in self.configs.items():
+            if self.lab.config_of(host) != text:
+                self.lab.set_config(host, text)
+                changed.append(host)
+            if process.exit_of(host, "sluice"):
+                daemons.start(host)
+            elif host in changed:
+                daemons.control(host, "reload")
+        daemons.wait_ready()
+        if not process.running("private", "iperf3"):
+            servers.start_iperf3()
+
+    def close(self):
+        for capture in [*self.clients.values(), *self.lab.captures]:
+            capture.close()
+
+
+def run_case(lab, watch, case):
+    """Returns the sentences of what is wrong."""
+    watch.before()
+    wrong = []
+    try:
+        case.function(lab)
+    except Failed as failure:
+        wrong.append(str(failure))
+    except Exception:
+        wrong.append(traceback.format_exc(limit=-4))
+    wrong += watch.after(case)
+    if wrong:
+        watch.save(case.function.__name__)
+        wrong.append(f"what the clients sent and got: {lab.logs}/lab-{case.function.__name__}-*.pcap")
+        for host in topology.DAEMONS:
+            wrong.append(f"the end of the log of {host}:\n" + process.log_tail(host, "sluice", 5))
+    watch.restore()
+    return wrong
+
+
+def keep_logs(logs):
+    for host in topology.DAEMONS:
+        path = os.path.join(process.folder(host), "sluice.log")
+        if os.path.exists(path):
+            shutil.copy(path, os.path.join(logs, f"lab-{host}.log"))
+
+
+def run_all(chosen, logs):
+    nb_failed = 0
+    topology.up()
+    servers.up()
+    daemons.up()
+    lab = Lab(logs)
+    watch = Watch(lab)
+    try:
+        for case in chosen:
+            wrong = run_case(lab, watch, case)
+            nb_failed += bool(wrong)
+            for text in wrong:
+                print("\n".join("    " + line for line in text.splitlines()))
+            print(f"{'not ok' if wrong else 'ok'} - {case.sentence}", flush=True)
+    finally:
+        watch.close()
+        keep_logs(logs)
+    return 1 if nb_failed else 0
+
+
+def main(argv):
+    load_cases()
+    if argv == ["--list"]:
+        print("\n".join(case.sentence for case in CASES))
+        return 0
+    pattern = argv[0] if argv else ""
+    chosen = [case for case in CASES if pattern in case.sentence]
+    if not chosen:
+        print(f'no case matches "{pattern}"')
+        return 1
+    use_own_prefix()
+    logs = os.environ.get("SL_TEST_LOG_DIR", os.path.join(process.TOP, "build", "test-logs"))
+    os.makedirs(logs, exist_ok=True)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
+    if topology.is_up() or any(map(topology.exists, topology.HOSTS)):
+        topology.down()  # an earlier run of these tests was killed
+    try:
+        return run_all(chosen, logs)
+    except process.LabError as error:
+        keep_logs(logs)
+        print(f"    {error}\nnot ok - the lab comes up and stays up")
+        return 1
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        topology.down()
