@@ -168,7 +168,7 @@ complain_unknown(
 		SL_COMPLAIN(
 			l,
 			s,
-			"'%s' is not a key of %s|remove it, or see sluice.conf(5)",
+			"'%s' is not a key of %s|remove it; docs/configuration.md lists the keys",
 			s->name,
 			what
 		);

@@ -1,6 +1,7 @@
 // What a right file becomes: defaults, references, examples, @include, size.
 #include "sl_test.h"
 
+#include <dirent.h>
 #include <sluice/ctrl/config.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +138,7 @@ test_defaults_rest(void)
 	    "resources = (\n"                                                                      \
 	    " { address = \"Git.Corp.Example.\"; network = \"m\"; groups = [\"a\", \"b\"];\n"      \
 	    "   tcp = (443, \"80-81\", 82, \"8000\"); },\n"                                        \
-	    " { name = \"all\"; address = [\"10.128.0.0/9\", \"*.x.example\"]; network = \"n\"; "    \
+	    " { name = \"all\"; address = [\"10.128.0.0/9\", \"*.x.example\"]; network = \"n\"; "  \
 	    "},\n"                                                                                 \
 	    " { address = \"10.200.0.1\"; aliases = \"Box.example\"; icmp = true; deny = "         \
 	    "\"silent\";\n"                                                                        \
@@ -226,10 +227,10 @@ test_examples(void)
 		unsigned nb_tenants;
 		unsigned max_lines;
 	} rows[] = {
-		{ SL_EXAMPLES "/pop.conf", SL_ROLE_POP, 1, 29 },
-		{ SL_EXAMPLES "/connector.conf", SL_ROLE_CONNECTOR, 0, 29 },
-		{ SL_EXAMPLES "/pop-hosted.conf", SL_ROLE_POP, 2, 1000 },
-		{ SL_EXAMPLES "/pop-baremetal.conf", SL_ROLE_POP, 1, 1000 },
+		{ SL_SOURCE "/docs/examples/pop.conf", SL_ROLE_POP, 1, 29 },
+		{ SL_SOURCE "/docs/examples/connector.conf", SL_ROLE_CONNECTOR, 0, 29 },
+		{ SL_SOURCE "/docs/examples/pop-hosted.conf", SL_ROLE_POP, 2, 1000 },
+		{ SL_SOURCE "/docs/examples/pop-baremetal.conf", SL_ROLE_POP, 1, 1000 },
 	};
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -245,6 +246,67 @@ test_examples(void)
 		sl_config_free(c);
 		free(text);
 	}
+}
+
+// Those named above and whatever else is kept there.
+static void
+test_all_examples(void)
+{
+	DIR *dir = opendir(SL_SOURCE "/docs/examples");
+	const struct dirent *entry;
+	unsigned nb = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char path[1024];
+		char *text;
+
+		if (strstr(entry->d_name, ".conf") == NULL)
+			continue;
+		(void)snprintf(path, sizeof(path), SL_SOURCE "/docs/examples/%s", entry->d_name);
+		text = read_file(path);
+		sl_config_free(load(text));
+		free(text);
+		nb++;
+	}
+	if (dir != NULL)
+		closedir(dir);
+	CU_ASSERT_TRUE(nb >= 4);
+}
+
+// Every key of the loader's tables stands in the reference, in backquotes.
+static void
+test_documented(void)
+{
+	static const char *const files[] = { "load.c",        "read_client.c", "read_connector.c",
+					     "read_dns.c",    "read_node.c",   "read_resource.c",
+					     "read_system.c", "read_tenant.c" };
+	char *docs = read_file(SL_SOURCE "/docs/configuration.md");
+	unsigned nb = 0;
+
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[1024];
+		char *text;
+
+		(void)snprintf(path, sizeof(path), SL_SOURCE "/ctrl/config/%s", files[i]);
+		text = read_file(path);
+		for (const char *at = text; (at = strstr(at, "\", SL_FIELD_")) != NULL; at++) {
+			const char *begin = at;
+			char key[64];
+
+			while (begin[-1] != '"')
+				begin--;
+			(void)snprintf(key, sizeof(key), "`%.*s`", (int)(at - begin), begin);
+			// Sections have headings.
+			if (strcmp(files[i], "load.c") == 0)
+				(void
+				)snprintf(key, sizeof(key), "## %.*s\n", (int)(at - begin), begin);
+			SL_ASSERT_ROW(strstr(docs, key) != NULL, key);
+			nb++;
+		}
+		free(text);
+	}
+	free(docs);
+	CU_ASSERT_TRUE(nb > 80);
 }
 
 static void
@@ -408,7 +470,10 @@ static const struct sl_test_case cases[] = {
 	{ "config: defaults of a connector, limits, timers and surroundings", test_defaults_rest },
 	{ "config: names are put in normal form, references become indices, ports are merged",
 	  test_tenant },
-	{ "config: every example loads, and the shortest are under 30 lines", test_examples },
+	{ "config: the examples are what they say, and the shortest are under 30 lines",
+	  test_examples },
+	{ "config: every example loads", test_all_examples },
+	{ "config: every key is in the reference", test_documented },
 	{ "config: @include works by relative and absolute path, and errors name the inner file",
 	  test_include },
 	{ "config: 100,000 resources and 10,000 clients load", test_large },

@@ -155,8 +155,7 @@ struct sl_config_peer {
 
 struct sl_config_tunnel {
 	struct sl_config_where where;
-	uint16_t
-		udp_port; // PoP: listens here (default 4500+1 = 4501). Connector: first source port
+	uint16_t udp_port; // PoP: listens here (default 4501). Connector: first source port
 	uint16_t port_idx; // the underlay; its address is the tunnel's own. Default: the only port,
 		// or the port named "underlay"
 	uint16_t nb_lanes; // default: the number of workers
@@ -324,7 +323,8 @@ struct sl_config_connector_role {
 struct sl_config_limits {
 	struct sl_config_where where;
 	uint32_t flows; // of the node, shared out evenly among workers; default 65536
-	uint32_t names; // assigned addresses; default 16384
+	uint32_t
+		names; // assigned addresses of each tenant that sets none of its own; default 16384
 	uint32_t sessions; // connectors and WireGuard clients; default 1024
 	uint32_t mbufs; // 0 (default): from ports, queues and workers
 	struct sl_config_tenant_limits tenant; // defaults for tenants
