@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+static json_t *text_of(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+
 static json_t *
 text_of(const char *fmt, va_list ap)
 {

@@ -142,8 +142,6 @@ upkeep(struct sl_store *store)
 {
 	uint64_t now_ns = sl_clock_now_ns();
 
-	if (!sl_store_end_rests(store))
-		return false;
 	if (store->nb_touches != 0 && now_ns >= store->touch_due_ns) {
 		if (!sl_store_write_touches(store))
 			return false;
@@ -167,6 +165,9 @@ transact(struct sl_store *store, struct sl_store_request **requests, unsigned nb
 	*nb_done = 0;
 	if (!begin(store))
 		return false;
+	// First, so that what a request finds does not hang on when the last commit was.
+	if (!sl_store_end_rests(store))
+		goto lost;
 	for (unsigned i = 0; i < nb; i++) {
 		if (!sl_store_operate(store, requests[i]))
 			goto lost;
