@@ -27,6 +27,21 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "other", "flow_collect" },
 
+	// What PoPs send on behalf of clients.
+	{ "tunnel_open", "records", "record_input" },
+	{ "record_input", "data", "flow_originate" },
+	{ "record_input", "open", "flow_open" },
+	{ "record_input", "ended", "flow_end" },
+	{ "record_input", "error", "record_input_unknown" },
+	{ "record_input", "seal", "tunnel_pack" },
+	{ "record_input", "fragment", "record_input_unknown" },
+	{ "flow_end", "host", "ip4_output" },
+	{ "*", "output", "ip4_output" },
+
+	// What private hosts answer.
+	{ "*", "pack", "tunnel_pack" },
+	{ "*", "seal", "tunnel_seal" },
+
 	// From other workers and the session thread.
 	{ "mailbox_rx", "fragment", "fragment_input" },
 	{ "mailbox_rx", "tunnel", "tunnel_open" },

@@ -26,7 +26,28 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "icmp_local", "other", "client_input" },
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "wireguard", "wireguard_open" },
-	{ "udp_input", "other", "client_input" },
+	{ "udp_input", "other", "flow_collect" },
+
+	// What clients ask and send.
+	{ "client_input", "dns", "dns_answer" },
+	{ "client_input", "echo", "icmp_local" },
+	{ "client_input", "flow", "flow_forward" },
+	{ "client_input", "other", "flow_refuse" },
+	{ "flow_forward", "new", "flow_new" },
+	{ "*", "pack", "tunnel_pack" },
+	{ "*", "seal", "tunnel_seal" },
+
+	// What comes back out of the tunnel.
+	{ "tunnel_open", "records", "record_input" },
+	{ "record_input", "data", "flow_return" },
+	{ "record_input", "open", "record_input_unknown" },
+	{ "record_input", "ended", "flow_end" },
+	{ "record_input", "error", "record_input_unknown" },
+	{ "record_input", "seal", "tunnel_pack" },
+	{ "record_input", "fragment", "record_input_unknown" },
+	{ "*", "client", "client_output" },
+	{ "client_output", "plain", "ip4_output" },
+	{ "*", "output", "ip4_output" },
 
 	// From other workers and the session thread.
 	{ "mailbox_rx", "fragment", "fragment_input" },

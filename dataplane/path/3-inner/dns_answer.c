@@ -5,8 +5,7 @@
 #include <sluice/dns/answer.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
-
-#define TTL 64u
+#include <sluice/dp/reply.h>
 
 enum edge { MALFORMED, NO_CLIENT, ROOM, CLIENT, PUNT, EDGE_COUNT };
 
@@ -18,50 +17,6 @@ static const char *const edges[EDGE_COUNT] = {
 	[PUNT] = "punt",
 };
 
-// The UDP payload of the query; its length, 0 when the lengths do not agree.
-static inline uint16_t
-payload(const struct rte_mbuf *m, const struct sl_meta *meta, uint8_t **message)
-{
-	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(
-		m, const struct rte_udp_hdr *, meta->l4_offset
-	);
-	uint16_t nb_bytes = rte_be_to_cpu_16(udp->dgram_len);
-
-	*message = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset + sizeof(*udp));
-	if (nb_bytes < sizeof(*udp) || meta->l4_offset + nb_bytes > rte_pktmbuf_data_len(m))
-		return 0;
-	return (uint16_t)(nb_bytes - sizeof(*udp));
-}
-
-// Turn the headers round for an answer of `nb_bytes` octets that stands where the query stood.
-static inline void
-address_answer(struct rte_mbuf *m, const struct sl_meta *meta, uint16_t nb_bytes)
-{
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
-	struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, meta->l4_offset);
-	struct sl_ip4_ends back = { .source = ip->dst_addr, .destination = ip->src_addr };
-	uint16_t udp_bytes = (uint16_t)(sizeof(*udp) + nb_bytes), sum;
-	rte_be16_t port = udp->src_port;
-
-	// The answer starts at a header without options: move the front, not the message.
-	ip = (struct rte_ipv4_hdr *)(void *)rte_pktmbuf_adj(
-		m, (uint16_t)(meta->l4_offset - sizeof(*ip))
-	);
-	udp->src_port = udp->dst_port;
-	udp->dst_port = port;
-	udp->dgram_len = rte_cpu_to_be_16(udp_bytes);
-	udp->dgram_cksum = 0;
-	sum = sl_sum_add(
-		sl_sum(udp, udp_bytes),
-		sl_ip4_pseudo_sum(back.source, back.destination, IPPROTO_UDP, udp_bytes)
-	);
-	sum = (uint16_t)~sum;
-	udp->dgram_cksum = sum == 0 ? 0xffff : sum;
-	sl_ip4_fill(ip, back, IPPROTO_UDP, (uint16_t)(sizeof(*ip) + udp_bytes), 0, TTL, 0);
-	m->data_len = (uint16_t)(sizeof(*ip) + udp_bytes);
-	m->pkt_len = m->data_len;
-}
-
 static inline enum edge
 follow(const struct sl_answer *answer, struct rte_mbuf *m)
 {
@@ -69,7 +24,7 @@ follow(const struct sl_answer *answer, struct rte_mbuf *m)
 
 	switch (answer->verdict) {
 	case SL_ANSWER_SEND:
-		address_answer(m, meta, answer->nb_bytes);
+		sl_udp_reply(m, meta->l4_offset, answer->nb_bytes);
 		return CLIENT;
 	case SL_ANSWER_NEED_NAME:
 		meta->punt = SL_PUNT_DNS_NAME;
@@ -97,9 +52,10 @@ dns_answer_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	uint8_t *message;
 
 	meta->client = sl_client_of(w, meta, ip->src_addr);
+	meta->worker = (uint8_t)w->idx;
 	if (meta->client == SL_NO_CLIENT)
 		return NO_CLIENT;
-	nb_bytes = payload(m, meta, &message);
+	nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
 	if (nb_bytes == 0)
 		return MALFORMED;
 	context = (struct sl_answer_context){

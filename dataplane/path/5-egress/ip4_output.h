@@ -15,19 +15,6 @@ enum sl_ip4_output_edge {
 	SL_IP4_OUTPUT_EDGE_COUNT
 };
 
-// The first match is the longest: sl_net keeps routes in that order.
-static inline const struct sl_route *
-ip4_output_route(const struct sl_net *net, rte_be32_t address)
-{
-	for (unsigned i = 0; i < net->nb_routes; i++) {
-		const struct sl_route *r = &net->routes[i];
-
-		if (((address ^ r->prefix) & sl_net_mask(r->prefix_bits)) == 0)
-			return r;
-	}
-	return NULL;
-}
-
 static inline void
 ip4_output_checksum(struct rte_ipv4_hdr *ip)
 {
@@ -39,7 +26,7 @@ static inline rte_edge_t
 ip4_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
-	const struct sl_route *r = ip4_output_route(w->net, ip->dst_addr);
+	const struct sl_route *r = sl_net_route(w->net, ip->dst_addr);
 	struct sl_meta *meta = sl_meta(m);
 
 	if (unlikely(r == NULL))

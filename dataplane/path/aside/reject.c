@@ -153,7 +153,8 @@ icmp_packet(struct rte_mbuf *m, uint16_t l4_offset, uint8_t reason, uint16_t mtu
 {
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
 	struct sl_ip4_ends back = { .source = ip->dst_addr, .destination = ip->src_addr };
-	uint16_t quoted_bytes = RTE_MIN(rte_pktmbuf_data_len(m), l4_offset + ICMP_QUOTE_BYTES);
+	uint16_t quoted_bytes = (uint16_t
+	)RTE_MIN(rte_pktmbuf_data_len(m), l4_offset + ICMP_QUOTE_BYTES);
 	struct rte_ipv4_hdr *out;
 
 	if (ip->fragment_offset & RTE_BE16(0x1fff))
@@ -227,6 +228,26 @@ sl_reject_flow(struct rte_mbuf *m, const struct sl_flow *flow, uint8_t reason)
 		fill_icmp_error(ip, back, sl_reject_icmp(reason), 0, quoted_bytes);
 		m->data_len = (uint16_t)(sizeof(*ip) + 8 + quoted_bytes);
 	}
+	m->pkt_len = m->data_len;
+}
+
+void
+sl_reset_host(struct rte_mbuf *m, const struct sl_flow *flow)
+{
+	struct sl_ip4_ends there = { .source = sl_ip4_unmap(flow->key.destination),
+				     .destination = sl_ip4_unmap(flow->key.source) };
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+
+	fill_tcp_rst(
+		ip,
+		there,
+		flow->key.destination_port_be,
+		flow->key.source_port_be,
+		rte_cpu_to_be_32(flow->seq_up),
+		rte_cpu_to_be_32(flow->seq_down),
+		RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG
+	);
+	m->data_len = sizeof(*ip) + sizeof(struct rte_tcp_hdr);
 	m->pkt_len = m->data_len;
 }
 

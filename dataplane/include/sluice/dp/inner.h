@@ -1,6 +1,7 @@
 // inner: what the nodes that deal with clients' packets share.
 #pragma once
 
+#include <netinet/in.h>
 #include <sluice/dp/hash.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/meta.h>
@@ -9,15 +10,13 @@
 #include <sluice/dp/snapshot.h>
 #include <sluice/dp/worker.h>
 
-#include <netinet/in.h>
-
 #define SL_SCOPE_WIREGUARD 0x800000u // bit 23: the rest is a client id
 
 // Where a client's packet came from, 24 bits: two packets of one scope and source are one client's.
 static inline uint32_t
 sl_scope(const struct sl_meta *meta)
 {
-	if (meta->client != SL_NO_CLIENT)
+	if (meta->port == SL_PORT_WIREGUARD)
 		return SL_SCOPE_WIREGUARD | meta->client;
 	return (uint32_t)meta->port << 12 | meta->vlan;
 }
@@ -40,7 +39,7 @@ sl_client_of(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t s
 {
 	uint32_t id = meta->client;
 
-	if (id == SL_NO_CLIENT)
+	if (meta->port != SL_PORT_WIREGUARD)
 		id = sl_plain_find(w->snapshot->plain, meta->port, meta->vlan, source);
 	if (id >= w->snapshot->nb_clients || !w->snapshot->clients[id].is_live)
 		return SL_NO_CLIENT;

@@ -9,9 +9,10 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define SL_TRAIL_LEN 14u
-#define SL_NO_FLOW   UINT32_MAX
-#define SL_NO_CLIENT 0u // client ids begin at 1, so that zeroed metadata names nobody
+#define SL_PORT_WIREGUARD UINT16_MAX // meta->port of what came out of a WireGuard session
+#define SL_TRAIL_LEN      14u
+#define SL_NO_FLOW        UINT32_MAX
+#define SL_NO_CLIENT      0u // client ids begin at 1, so that zeroed metadata names nobody
 
 // Where a packet that changes thread goes on (struct sl_meta.stage).
 enum sl_stage {
@@ -40,7 +41,7 @@ enum sl_punt {
 	SL_PUNT_DNS_FORWARD, // client's query for another name, mbuf at L3
 	SL_PUNT_DNS_RESOLVE, // client's query of another type, mbuf at L3
 	SL_PUNT_OPEN, // an OPEN whose name this worker has no address for; mbuf at the record
-	SL_PUNT_ANSWER, // the answer to a query of our own, mbuf at the DNS message
+	SL_PUNT_ANSWER, // the answer to a query of our own, mbuf at L3
 	SL_PUNT_RECORD, // RESOLVE, HEARTBEAT or LANE for the session thread; mbuf at the record
 };
 

@@ -143,3 +143,21 @@ sl_node_dispatch(
 		i = run;
 	}
 }
+
+// For nodes that keep an array a burst: call `burst` on pieces of at most RTE_GRAPH_BURST_SIZE.
+static __rte_always_inline uint16_t
+sl_node_bursts(
+	struct rte_graph *graph,
+	struct rte_node *node,
+	void **objs,
+	uint16_t nb,
+	void (*burst)(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+)
+{
+	for (unsigned at = 0; at < nb; at += RTE_GRAPH_BURST_SIZE)
+		burst(graph,
+		      node,
+		      objs + at,
+		      (uint16_t)RTE_MIN(nb - at, (unsigned)RTE_GRAPH_BURST_SIZE));
+	return nb;
+}

@@ -1,12 +1,11 @@
 // reject: the RST or ICMP error that tells a sender why its packet goes no further.
 #pragma once
 
-#include <sluice/proto/wire.h>
+#include <rte_mbuf.h>
 
+#include <sluice/proto/wire.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include <rte_mbuf.h>
 
 // Why the packet path itself refuses; continues enum sl_close_reason, never on the wire.
 enum sl_local_reason {
@@ -31,3 +30,6 @@ struct sl_flow;
 // Write into the empty mbuf `m` what tells the client of a flow that it is over: RST in window for
 // TCP (RFC 5961), an ICMP error that quotes the flow's own header for the rest.
 void sl_reject_flow(struct rte_mbuf *m, const struct sl_flow *flow, uint8_t reason);
+
+// Write into the empty mbuf `m` the RST that tells a private host that its flow is over.
+void sl_reset_host(struct rte_mbuf *m, const struct sl_flow *flow);

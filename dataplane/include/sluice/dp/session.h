@@ -4,14 +4,13 @@
 // freed after every worker has been quiescent since it was unpublished.
 #pragma once
 
-#include <sluice/proto/wire.h>
+#include <rte_byteorder.h>
+#include <rte_common.h>
 
+#include <sluice/proto/wire.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include <rte_byteorder.h>
-#include <rte_common.h>
 
 struct sl_keypair; // proto/keypair.h
 
@@ -31,7 +30,7 @@ struct sl_lane_endpoint {
 	rte_be16_t remote_port;
 	rte_be16_t local_port;
 	uint16_t mtu_bytes; // confirmed path MTU of the underlay
-	uint16_t ip_id; // of outer packets; DF is set, so it need not be unique
+	uint16_t fragment_id; // of the next record that is cut
 	uint64_t heard_ns; // last authenticated datagram (lane 0's is what liveness reads)
 	uint64_t opened_pkts;
 	uint64_t sealed_pkts;

@@ -3,12 +3,11 @@
 // across snapshots: an entry that went away is marked so, not reused, until every worker has swept.
 #pragma once
 
-#include <sluice/dns/policy.h>
+#include <rte_byteorder.h>
 
+#include <sluice/dns/policy.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include <rte_byteorder.h>
 
 #define SL_NETWORK_PEERS 16u
 
@@ -53,4 +52,5 @@ struct sl_snapshot {
 	const struct sl_network *networks; // by network id
 	uint16_t nb_networks;
 	const struct sl_plain_clients *plain; // table/plain.h
+	const struct sl_policy *allow; // connector: what the operator lists; NULL: all
 };

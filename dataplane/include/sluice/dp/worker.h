@@ -116,7 +116,7 @@ struct sl_worker {
 	uint16_t rx_next; // worker: rw; the pair whose turn is first
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
-	uint8_t roster_self;
+	uint16_t ip_id; // of packets that carry no DF
 	bool is_traced; // this walk records trails; loaded once per walk
 
 	// Rings. SPSC each: sp/sc forms only.
@@ -152,4 +152,17 @@ static inline rte_be32_t
 sl_net_mask(uint8_t prefix_bits)
 {
 	return prefix_bits == 0 ? 0 : rte_cpu_to_be_32(UINT32_MAX << (32 - prefix_bits));
+}
+
+// The route to `address`, or NULL. The first match is the longest: sl_net keeps them in that order.
+static inline const struct sl_route *
+sl_net_route(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_routes; i++) {
+		const struct sl_route *r = &net->routes[i];
+
+		if (((address ^ r->prefix) & sl_net_mask(r->prefix_bits)) == 0)
+			return r;
+	}
+	return NULL;
 }

@@ -1,0 +1,125 @@
+// flow_collect: a private host's answer into the tunnel; answers to queries of our own to the
+// session thread.
+//   udp_input | ip4_input | icmp_local | mailbox_rx -> flow_collect -> tunnel_pack | punt | handover
+// On entry the mbuf is an IPv4 packet at L3 to an address of this node. What answers nothing we sent
+// is dropped: no state is made for a packet from this side.
+#include "flow_common.h"
+
+#include <sluice/dp/nat.h>
+
+enum edge { MALFORMED, NOT_CARRIED, NO_FLOW, UNSENT, HANDOVER, PUNT, PACK, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[MALFORMED] = "flow_collect_malformed",
+	[NOT_CARRIED] = "flow_collect_not_carried",
+	[NO_FLOW] = "flow_collect_no_flow",
+	[UNSENT] = "flow_collect_unsent",
+	[HANDOVER] = "handover",
+	[PUNT] = "punt",
+	[PACK] = "pack",
+};
+
+static inline enum edge
+key_of(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow_key *key)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct sl_meta *meta = sl_meta(m);
+	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, meta->l4_offset);
+	uint8_t owner;
+
+	if (sl_carry_skip_bytes(meta->protocol) == 0)
+		return NOT_CARRIED;
+	if (!sl_flow_l4_is_sound(m, meta))
+		return MALFORMED;
+	sl_ip4_map(key->source, ip->src_addr);
+	sl_ip4_map(key->destination, ip->dst_addr);
+	key->scope_protocol = meta->protocol;
+	if (meta->protocol == IPPROTO_ICMP) {
+		if (l4[0] != SL_ICMP_ECHO_REPLY || l4[1] != 0)
+			return NOT_CARRIED;
+		key->source_port_be = 0;
+		memcpy(&key->destination_port_be, l4 + 4, 2);
+	} else {
+		memcpy(&key->source_port_be, l4, 2);
+		memcpy(&key->destination_port_be, l4 + 2, 2);
+	}
+	owner = sl_nat_owner(w, key);
+	if (owner == w->idx)
+		return PACK;
+	meta->worker = owner;
+	meta->stage = SL_STAGE_COLLECT;
+	return HANDOVER;
+}
+
+static enum edge
+to_session_thread(struct sl_worker *w, struct sl_meta *meta, struct sl_flow *f)
+{
+	meta->punt = SL_PUNT_ANSWER;
+	meta->token = f->query.token;
+	// The port is free again at once: an answer ends a query.
+	sl_flow_del(w->flows, meta->flow, 0, w->now_ns);
+	return PUNT;
+}
+
+static inline enum edge
+flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
+{
+	struct sl_meta *meta = sl_meta(m);
+	enum sl_link_send send;
+	uint16_t l4_bytes;
+	struct sl_flow *f;
+
+	if (index == SL_NO_FLOW)
+		return NO_FLOW;
+	meta->flow = index;
+	f = sl_flow_at(w->flows, index);
+	if (f->kind == SL_FLOW_QUERY)
+		return to_session_thread(w, meta, f);
+	send = sl_link_send(&f->link, sl_flow_peer(w, f->link.session, 0).epoch, w->now_ds);
+	if (send != SL_SEND_DATA && send != SL_SEND_ACCEPT_DATA)
+		return UNSENT;
+	l4_bytes = sl_flow_l4_bytes(m, meta);
+	if (meta->protocol == IPPROTO_TCP)
+		sl_tcp_track(f, sl_flow_tcp(m, meta), l4_bytes, SL_DOWN);
+	sl_flow_seen(f, w, SL_DOWN, (uint16_t)(l4_bytes + sizeof(struct rte_ipv4_hdr)));
+	sl_flow_strip(m, meta, f->sum_strip);
+	sl_flow_put_data(m, meta, &f->link, sl_flow_id(w->flows, index), send);
+	return PACK;
+}
+
+static void
+flow_collect_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+	struct sl_flow_key keys[RTE_GRAPH_BURST_SIZE];
+	const struct sl_flow_key *wanted[RTE_GRAPH_BURST_SIZE];
+	uint32_t found[RTE_GRAPH_BURST_SIZE];
+	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
+	uint16_t nb_wanted = 0;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		edge[i] = key_of(w, objs[i], &keys[i]);
+		if (edge[i] == PACK)
+			wanted[nb_wanted++] = &keys[i];
+	}
+	sl_flow_find_bulk(w->flows, wanted, nb_wanted, found);
+	nb_wanted = 0;
+	for (uint16_t i = 0; i < nb; i++)
+		if (edge[i] == PACK)
+			edge[i] = flow_collect_verdict(w, objs[i], found[nb_wanted++]);
+	sl_node_dispatch(graph, node, objs, nb, edge);
+}
+
+static uint16_t
+flow_collect_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return sl_node_bursts(graph, node, objs, nb, flow_collect_burst);
+}
+
+SL_NODE(flow_collect, flow_collect_process, edges)
+SL_DROP(flow_collect_malformed,
+	SL_PEER_FAULT,
+	"Transport header is cut, or its length is not the packet's.")
+SL_DROP(flow_collect_not_carried, SL_PEER_FAULT, "Packet to this node of a kind that no flow has.")
+SL_DROP(flow_collect_no_flow, SL_PEER_FAULT, "Packet to this node that answers nothing it sent.")
+SL_DROP(flow_collect_unsent, SL_EXPECTED, "Answer for a flow whose PoP is away.")

@@ -1,0 +1,244 @@
+// flow_common: what the nodes on both ends of a flow do alike: find the transport header, turn it
+// into a record and back. Inlined; nothing here tests the role.
+#pragma once
+
+#include <sluice/dp/flow_table.h>
+#include <sluice/dp/inner.h>
+#include <sluice/dp/node.h>
+#include <sluice/dp/tcp.h>
+#include <sluice/dp/tunnel.h>
+#include <sluice/proto/carry.h>
+#include <sluice/proto/record.h>
+
+// Octets a record's headers may need in front of the transport octets: OPEN with the longest name,
+// ACCEPT, and what tunnel_seal, IPv4 and Ethernet add.
+#define SL_FLOW_HEADROOM 420u
+
+static inline struct sl_link_peer
+sl_flow_peer(const struct sl_worker *w, uint32_t session, uint16_t lane)
+{
+	return (struct sl_link_peer){
+		.session = session,
+		.epoch = (uint16_t
+		)atomic_load_explicit(&w->sessions->sessions[session].epoch, memory_order_relaxed),
+		.lane = lane,
+	};
+}
+
+// Octets of the transport part by the IP header. ip4_input has checked that they are there.
+static inline uint16_t
+sl_flow_l4_bytes(const struct rte_mbuf *m, const struct sl_meta *meta)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	return (uint16_t)(rte_be_to_cpu_16(ip->total_length) - meta->l4_offset);
+}
+
+// Is the transport header whole, and do its own lengths agree with IP's?
+static inline bool
+sl_flow_l4_is_sound(const struct rte_mbuf *m, const struct sl_meta *meta)
+{
+	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
+	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, meta->l4_offset);
+
+	if (l4_bytes < sl_carry_skip_bytes(meta->protocol) + sl_carry_min_bytes(meta->protocol))
+		return false;
+	if (meta->protocol == IPPROTO_UDP)
+		return sl_get16(l4 + 4) == l4_bytes;
+	if (meta->protocol == IPPROTO_TCP)
+		return (l4[12] >> 4) >= 5 && (l4[12] >> 4) * 4 <= l4_bytes;
+	return true;
+}
+
+static inline const struct rte_tcp_hdr *
+sl_flow_tcp(const struct rte_mbuf *m, const struct sl_meta *meta)
+{
+	return rte_pktmbuf_mtod_offset(m, const struct rte_tcp_hdr *, meta->l4_offset);
+}
+
+// Largest MSS with which every segment of the flow fits one datagram of its lane.
+static inline uint16_t
+sl_flow_mss(const struct sl_worker *w, const struct sl_flow *f)
+{
+	const struct sl_lane_endpoint *e = &w->sessions->sessions[f->link.session]
+						    .lanes[f->link.lane];
+
+	return (uint16_t
+	)(sl_tunnel_room(e) - SL_REC_HEAD_BYTES - SL_REC_TOS_TTL_BYTES + SL_WIRE_TCP_SKIP_BYTES -
+	  sizeof(struct rte_tcp_hdr));
+}
+
+// Largest IPv4 packet of the protocol that fits one datagram.
+static inline uint16_t
+sl_flow_mtu(const struct sl_worker *w, const struct sl_flow *f, uint8_t protocol)
+{
+	const struct sl_lane_endpoint *e = &w->sessions->sessions[f->link.session]
+						    .lanes[f->link.lane];
+
+	return (uint16_t
+	)(sl_tunnel_room(e) - SL_REC_HEAD_BYTES - SL_REC_TOS_TTL_BYTES +
+	  sl_carry_skip_bytes(protocol) + sizeof(struct rte_ipv4_hdr));
+}
+
+static inline void
+sl_flow_seen(struct sl_flow *f, const struct sl_worker *w, enum sl_direction d, uint16_t nb_bytes)
+{
+	f->last_seen_ds = w->now_ds;
+	if (d == SL_UP) {
+		f->pkts_up++;
+		f->bytes_up += nb_bytes;
+	} else {
+		f->pkts_down++;
+		f->bytes_down += nb_bytes;
+	}
+}
+
+// Shift the octets of `m` toward its tail until `nb_bytes` are free in front. False: no room.
+static inline bool
+sl_flow_make_headroom(struct rte_mbuf *m, uint16_t nb_bytes)
+{
+	uint16_t have = rte_pktmbuf_headroom(m), shift;
+
+	if (likely(have >= nb_bytes))
+		return true;
+	shift = (uint16_t)(nb_bytes - have);
+	if (rte_pktmbuf_tailroom(m) < shift + SL_WIRE_TAG_BYTES)
+		return false;
+	memmove(rte_pktmbuf_mtod_offset(m, uint8_t *, shift),
+		rte_pktmbuf_mtod(m, uint8_t *),
+		rte_pktmbuf_data_len(m));
+	m->data_off = (uint16_t)(m->data_off + shift);
+	return true;
+}
+
+// Turn the packet at L3 into the carried octets of its transport part; TOS and TTL go to meta.
+static inline void
+sl_flow_strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
+	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
+	uint8_t *body;
+
+	meta->tos = ip->type_of_service;
+	meta->ttl = ip->time_to_live;
+	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
+	m->data_len = (uint16_t)(l4_bytes - (body - l4));
+	m->pkt_len = m->data_len;
+	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
+}
+
+// Put a DATA header (and ACCEPT in front, when due) before carried octets.
+static inline void
+sl_flow_put_data(
+	struct rte_mbuf *m,
+	struct sl_meta *meta,
+	const struct sl_flow_link *link,
+	uint32_t own_flow,
+	enum sl_link_send send
+)
+{
+	uint8_t flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl);
+	struct sl_rec rec = { .type = SL_RECORD_DATA,
+			      .flags = flags,
+			      .generation = link->peer_generation,
+			      .flow = link->peer_flow,
+			      .nb_bytes = rte_pktmbuf_data_len(m),
+			      .tos = meta->tos,
+			      .ttl = meta->ttl };
+
+	sl_rec_put((uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_rec_head_bytes(flags)), &rec);
+	if (send == SL_SEND_ACCEPT_DATA)
+		sl_accept_put(
+			(uint8_t *)rte_pktmbuf_prepend(m, SL_REC_ACCEPT_BYTES),
+			link->peer_flow,
+			link->peer_generation,
+			own_flow,
+			link->own_generation
+		);
+	meta->session = link->session;
+	meta->lane = link->lane;
+}
+
+// What the packet out of a record is to look like.
+struct sl_flow_out {
+	struct sl_ip4_ends ends;
+	uint16_t sum_restore;
+	uint16_t source_port_be; // ICMP: identifier
+	uint16_t destination_port_be; // ICMP: type
+	uint8_t protocol;
+};
+
+// The mbuf holds one record whose body is carried octets; make it the IPv4 packet at L3 they were.
+// TTL is lowered by one: the two ends together are one hop. False when it was spent.
+static inline bool
+sl_flow_restore(
+	struct sl_worker *w,
+	struct rte_mbuf *m,
+	const struct sl_rec *rec,
+	const struct sl_flow_out *out
+)
+{
+	unsigned skip = sl_carry_skip_bytes(out->protocol);
+	uint8_t *l4 = (uint8_t *)(uintptr_t)rec->body - skip;
+	uint16_t l4_bytes = (uint16_t)(rec->nb_bytes + skip);
+	struct sl_meta *meta = sl_meta(m);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(l4 - sizeof(*ip));
+
+	if (rec->ttl <= 1)
+		return false;
+	sl_carry_restore(
+		l4,
+		l4_bytes,
+		out->protocol,
+		out->sum_restore,
+		out->source_port_be,
+		out->destination_port_be
+	);
+	sl_ip4_fill(
+		ip,
+		out->ends,
+		out->protocol,
+		(uint16_t)(l4_bytes + sizeof(*ip)),
+		rec->tos,
+		(uint8_t)(rec->ttl - 1),
+		out->protocol == IPPROTO_TCP ? SL_IP4_DF : 0
+	);
+	ip->packet_id = rte_cpu_to_be_16(w->ip_id++);
+	m->data_off = (uint16_t)((uint8_t *)ip - (uint8_t *)m->buf_addr);
+	m->data_len = (uint16_t)(l4_bytes + sizeof(*ip));
+	m->pkt_len = m->data_len;
+	meta->l4_offset = sizeof(*ip);
+	meta->protocol = out->protocol;
+	meta->tos = rec->tos;
+	meta->ttl = (uint8_t)(rec->ttl - 1);
+	return true;
+}
+
+// The one record an mbuf holds, and the flow of this worker it names; NULL when there is none.
+static inline struct sl_flow *
+sl_flow_of_record(const struct sl_worker *w, const struct rte_mbuf *m, struct sl_rec *rec)
+{
+	size_t used;
+
+	if (sl_rec_parse(
+		    rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), rec, &used
+	    ) != SL_REC_OK)
+		return NULL;
+	return sl_flow_of_id(w->flows, rec->flow);
+}
+
+// Make `m` the answer to a record that is for no flow here; false when it deserves none.
+static inline bool
+sl_flow_answer_unknown(struct rte_mbuf *m, const struct sl_rec *rec)
+{
+	uint8_t answer[SL_UNKNOWN_ANSWER_BYTES];
+	unsigned nb_bytes = sl_unknown_answer(answer, rec);
+
+	if (nb_bytes == 0)
+		return false;
+	m->data_len = 0;
+	m->pkt_len = 0;
+	memcpy(rte_pktmbuf_append(m, (uint16_t)nb_bytes), answer, nb_bytes);
+	return true;
+}

@@ -1,0 +1,60 @@
+// flow_host: the connector's half of a flow: its key is the packet as the host returns it.
+#pragma once
+
+#include "flow_common.h"
+
+enum sl_to_host { SL_TO_HOST_SHORT = 0, SL_TO_HOST_TTL, SL_TO_HOST_SENT };
+
+// Turn a record's carried octets into the packet to the host.
+static inline enum sl_to_host
+sl_flow_to_host(
+	struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, const struct sl_rec *rec
+)
+{
+	uint8_t protocol = (uint8_t)f->key.scope_protocol;
+	struct sl_flow_out out = {
+		.ends = { .source = sl_ip4_unmap(f->key.destination),
+			  .destination = sl_ip4_unmap(f->key.source) },
+		.sum_restore = f->sum_restore,
+		.source_port_be = f->key.destination_port_be,
+		.destination_port_be = protocol == IPPROTO_ICMP ? SL_ICMP_ECHO_REQUEST
+								: f->key.source_port_be,
+		.protocol = protocol,
+	};
+	uint16_t l4_bytes = (uint16_t)(rec->nb_bytes + sl_carry_skip_bytes(protocol));
+
+	if (unlikely(rec->nb_bytes < sl_carry_min_bytes(protocol)))
+		return SL_TO_HOST_SHORT;
+	if (protocol == IPPROTO_TCP)
+		sl_tcp_track(
+			f,
+			(const struct rte_tcp_hdr *)(rec->body - SL_WIRE_TCP_SKIP_BYTES),
+			l4_bytes,
+			SL_UP
+		);
+	sl_flow_seen(f, w, SL_UP, (uint16_t)(l4_bytes + sizeof(struct rte_ipv4_hdr)));
+	return sl_flow_restore(w, m, rec, &out) ? SL_TO_HOST_SENT : SL_TO_HOST_TTL;
+}
+
+static inline void
+sl_flow_host_sums(struct sl_flow *f)
+{
+	const struct sl_flow_key *k = &f->key;
+	uint8_t protocol = (uint8_t)k->scope_protocol;
+
+	if (protocol == IPPROTO_ICMP) {
+		f->sum_strip = sl_carry_sum_echo(SL_ICMP_ECHO_REPLY, k->destination_port_be);
+		f->sum_restore = sl_carry_restore_sum(
+			sl_carry_sum_echo(SL_ICMP_ECHO_REQUEST, k->destination_port_be)
+		);
+		return;
+	}
+	f->sum_strip = sl_carry_sum(
+		sl_ip4_unmap(k->source),
+		sl_ip4_unmap(k->destination),
+		protocol,
+		k->source_port_be,
+		k->destination_port_be
+	);
+	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
+}

@@ -1,0 +1,255 @@
+// flow_new: may this client's packet begin (or go on with) a flow?
+//   flow_forward -> flow_new -> tunnel_pack | reject
+// On entry the mbuf is a client's IPv4 packet at L3; meta->flow is SL_NO_FLOW, or a flow admitted
+// under an older policy. The decision is the one place where policy meets packets.
+#include "flow_up.h"
+
+enum edge { MALFORMED, NO_CLIENT, SILENT, RESET, OPEN_ROOM, UNSENT, REJECT, PACK, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[MALFORMED] = "flow_new_malformed",
+	[NO_CLIENT] = "flow_new_no_client",
+	[SILENT] = "flow_new_silent",
+	[RESET] = "flow_new_reset",
+	[OPEN_ROOM] = "flow_new_open_room",
+	[UNSENT] = "flow_new_unsent",
+	[REJECT] = "reject",
+	[PACK] = "pack",
+};
+
+static inline enum edge
+refuse(struct sl_meta *meta, uint8_t reason)
+{
+	meta->reason = reason;
+	return REJECT;
+}
+
+// A session of the network for a new flow: up, not draining, heard of lately, by weight.
+static uint32_t
+pick_session(const struct sl_worker *w, uint32_t network, uint64_t hash)
+{
+	const struct sl_network *n = &w->snapshot->networks[network];
+	uint32_t usable[SL_NETWORK_PEERS], total = 0, at;
+	unsigned nb = 0;
+
+	for (unsigned i = 0; i < n->nb_sessions; i++) {
+		const struct sl_session *s = &w->sessions->sessions[n->sessions[i]];
+
+		if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL ||
+		    atomic_load_explicit(&s->draining, memory_order_relaxed) ||
+		    w->now_ns - s->lanes[0].heard_ns > SL_SUSPECT_MS * SL_NS_PER_MS)
+			continue;
+		usable[nb++] = n->sessions[i];
+		total += RTE_MAX(s->weight, 1u);
+	}
+	if (nb == 0)
+		return SL_NO_SESSION;
+	at = (uint32_t)(((hash >> 32) * total) >> 32);
+	for (unsigned i = 0; i < nb; i++) {
+		uint32_t weight = RTE_MAX(w->sessions->sessions[usable[i]].weight, 1u);
+
+		if (at < weight)
+			return usable[i];
+		at -= weight;
+	}
+	return usable[nb - 1];
+}
+
+// A lane of this worker's, so that sealing needs no hand-over; any lane when it has none.
+static uint16_t
+pick_lane(const struct sl_worker *w, uint32_t session, uint64_t hash)
+{
+	uint16_t nb_lanes = w->sessions->sessions[session].nb_lanes, nb_own;
+
+	if (w->idx >= nb_lanes)
+		return (uint16_t)(w->idx % RTE_MAX(nb_lanes, (uint16_t)1));
+	nb_own = (uint16_t)((nb_lanes - 1 - w->idx) / w->nb_workers + 1);
+	return (uint16_t)(w->idx + w->nb_workers * (hash % nb_own));
+}
+
+static enum sl_choice_verdict
+choose(struct sl_worker *w,
+       const struct sl_client *client,
+       const struct sl_flow_key *key,
+       struct sl_choice *choice,
+       uint32_t *name)
+{
+	const struct sl_tenant *tenant = &w->snapshot->tenants[client->tenant];
+	uint32_t address = rte_be_to_cpu_32(sl_ip4_unmap(key->destination));
+	uint16_t port = rte_be_to_cpu_16(key->destination_port_be);
+	uint8_t protocol = (uint8_t)key->scope_protocol;
+	struct sl_matches matches;
+
+	if (sl_addresses_in_pool(tenant->addresses, address))
+		return sl_addresses_choose(
+			tenant->addresses,
+			tenant->policy,
+			address,
+			client->groups,
+			protocol,
+			port,
+			sl_now_s(w),
+			choice,
+			name
+		);
+	*name = SL_NO_NAME;
+	sl_policy_match_address(tenant->policy, address, &matches);
+	return sl_policy_choose(tenant->policy, &matches, client->groups, protocol, port, choice);
+}
+
+static void
+fill_sums(struct sl_flow *f)
+{
+	const struct sl_flow_key *k = &f->key;
+	uint8_t protocol = (uint8_t)k->scope_protocol;
+
+	if (protocol == IPPROTO_ICMP) {
+		f->sum_strip = sl_carry_sum_echo(SL_ICMP_ECHO_REQUEST, k->source_port_be);
+		f->sum_restore = sl_carry_restore_sum(
+			sl_carry_sum_echo(SL_ICMP_ECHO_REPLY, k->source_port_be)
+		);
+		return;
+	}
+	// The sum does not mind which end is which.
+	f->sum_strip = sl_carry_sum(
+		sl_ip4_unmap(k->source),
+		sl_ip4_unmap(k->destination),
+		protocol,
+		k->source_port_be,
+		k->destination_port_be
+	);
+	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
+}
+
+static uint32_t
+create(struct sl_worker *w, const struct sl_flow_key *key, uint32_t client, uint32_t session)
+{
+	uint32_t index = sl_flow_add(w->flows, key, w->now_ns);
+	struct sl_flow *f;
+
+	if (index == SL_NO_FLOW)
+		return SL_NO_FLOW;
+	f = sl_flow_at(w->flows, index);
+	f->kind = SL_FLOW_CLIENT;
+	f->pop.client = client;
+	fill_sums(f);
+	sl_link_open(
+		&f->link,
+		sl_flow_peer(
+			w, session, pick_lane(w, session, sl_hash(w->owner_key, key, sizeof(*key)))
+		)
+	);
+	return index;
+}
+
+// The flow that goes on, or is made, for an admitted packet; SL_NO_FLOW with meta->reason set.
+static uint32_t
+admit(struct sl_worker *w,
+      struct sl_meta *meta,
+      const struct sl_flow_key *key,
+      const struct sl_choice *choice,
+      uint32_t name)
+{
+	struct sl_flow *f;
+	uint32_t session;
+
+	if (meta->flow == SL_NO_FLOW) {
+		session = pick_session(
+			w, choice->network, sl_hash(w->owner_key, key, sizeof(*key))
+		);
+		meta->reason = SL_LOCAL_NO_CONNECTOR;
+		if (session == SL_NO_SESSION)
+			return SL_NO_FLOW;
+		meta->flow = create(w, key, meta->client, session);
+		meta->reason = SL_CLOSE_TABLE_FULL;
+		if (meta->flow == SL_NO_FLOW)
+			return SL_NO_FLOW;
+	}
+	f = sl_flow_at(w->flows, meta->flow);
+	f->pop.name = name;
+	f->pop.resource = choice->resource;
+	f->pop.generation = w->snapshot->generation;
+	return meta->flow;
+}
+
+// A flow whose client may go on no more: nothing of it is believed or sent from here on. The
+// connector's end times out, or is closed by the sweep's CLOSE.
+static void
+end_flow(struct sl_worker *w, uint32_t index)
+{
+	if (index == SL_NO_FLOW)
+		return;
+	sl_link_close(&sl_flow_at(w->flows, index)->link);
+	sl_flow_del(w->flows, index, 0, w->now_ns);
+}
+
+static inline enum edge
+send_up(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
+{
+	switch (sl_flow_up(w, m, sl_flow_at(w->flows, index), index)) {
+	case SL_UP_PACK:
+		return PACK;
+	case SL_UP_TOO_BIG:
+	case SL_UP_TTL:
+	case SL_UP_NO_SESSION:
+		return REJECT;
+	case SL_UP_ROOM:
+		return OPEN_ROOM;
+	case SL_UP_UNSENT:
+	default:
+		return UNSENT;
+	}
+}
+
+static inline enum edge
+flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct sl_meta *meta = sl_meta(m);
+	struct sl_choice choice;
+	struct sl_flow_key key;
+	uint32_t name, index;
+
+	if (sl_flow_up_key(m, &key) != SL_UP_KEY_OK)
+		return MALFORMED;
+	// A packet before this one in the burst may have made the flow.
+	if (meta->flow == SL_NO_FLOW)
+		meta->flow = sl_flow_find(w->flows, &key);
+	meta->client = sl_client_of(w, meta, ip->src_addr);
+	if (meta->client == SL_NO_CLIENT) {
+		end_flow(w, meta->flow);
+		return NO_CLIENT;
+	}
+	if (meta->flow == SL_NO_FLOW && meta->protocol == IPPROTO_TCP &&
+	    (sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_RST_FLAG))
+		return RESET;
+	if (choose(w, &w->snapshot->clients[meta->client], &key, &choice, &name) !=
+	    SL_CHOICE_ADMITTED) {
+		end_flow(w, meta->flow);
+		if (choice.verdict == SL_CHOICE_DENIED && choice.deny == SL_POLICY_SILENT)
+			return SILENT;
+		return refuse(
+			meta,
+			choice.verdict == SL_CHOICE_DENIED ? SL_CLOSE_POLICY
+							   : SL_LOCAL_UNKNOWN_ADDRESS
+		);
+	}
+	index = admit(w, meta, &key, &choice, name);
+	return index == SL_NO_FLOW ? REJECT : send_up(w, m, index);
+}
+
+static uint16_t
+flow_new_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb, PACK, flow_new_verdict);
+}
+
+SL_NODE(flow_new, flow_new_process, edges)
+SL_DROP(flow_new_malformed,
+	SL_PEER_FAULT,
+	"Packet without a flow whose transport header is unsound.")
+SL_DROP(flow_new_no_client, SL_PEER_FAULT, "Packet from a source that is no client.")
+SL_DROP(flow_new_silent, SL_EXPECTED, "Refused by policy; the resource says: in silence.")
+SL_DROP(flow_new_reset, SL_EXPECTED, "RST for a flow that is over.")
+SL_DROP(flow_new_open_room, SL_OUR_FAULT, "No room in the packet buffer for the flow's name.")
+SL_DROP(flow_new_unsent, SL_EXPECTED, "The flow's name or session is gone.")

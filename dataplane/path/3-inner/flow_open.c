@@ -1,0 +1,288 @@
+// flow_open: an OPEN at the connector: find the flow it is about, or make it.
+//   record_input | mailbox_rx -> flow_open -> ip4_output | punt | tunnel_pack
+// On entry the mbuf is one OPEN record on the worker that owns its lane. A name this worker has no
+// address for goes to the session thread and comes back with one (meta->resolved). On exit to
+// ip4_output the mbuf is the packet the OPEN carried; an ACCEPT goes to tunnel_pack beside it.
+#include "flow_host.h"
+
+#include <sluice/dp/names_cache.h>
+#include <sluice/dp/nat.h>
+
+enum edge { MALFORMED, SHORT, TTL, NO_MBUF, REJECT, PUNT, OUTPUT, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[MALFORMED] = "flow_open_malformed",
+	[SHORT] = "flow_open_short",
+	[TTL] = "flow_open_ttl",
+	[NO_MBUF] = "flow_open_no_mbuf",
+	[REJECT] = "pack",
+	[PUNT] = "punt",
+	[OUTPUT] = "output",
+};
+
+struct opening {
+	struct sl_open open;
+	struct sl_rec rec;
+	struct sl_link_peer peer;
+	uint16_t tenant;
+};
+
+static bool
+is_within(uint32_t address, uint32_t prefix, unsigned bits)
+{
+	return (address ^ prefix) >> (32 - bits) == 0;
+}
+
+// Always refused, whatever a PoP says, unless the operator lists it: addresses that would reach this
+// machine or its neighbours on the link rather than the private network.
+static bool
+is_reserved(const struct sl_worker *w, rte_be32_t address_be)
+{
+	uint32_t address = rte_be_to_cpu_32(address_be);
+
+	if (is_within(address, 0x7f000000, 8) || is_within(address, 0x00000000, 8) ||
+	    is_within(address, 0xa9fe0000, 16) || address >= 0xe0000000)
+		return true;
+	if (is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits) &&
+	    w->net->pool_bits != 0)
+		return true;
+	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL;
+}
+
+// The operator's list: no list allows all that is not reserved.
+static bool
+is_listed(const struct sl_worker *w, const struct opening *o, rte_be32_t address)
+{
+	const struct sl_policy *allow = w->snapshot->allow;
+	struct sl_matches matches;
+	struct sl_choice choice;
+
+	sl_policy_match_address(allow, rte_be_to_cpu_32(address), &matches);
+	return sl_policy_choose(
+		       allow, &matches, UINT64_MAX, o->open.protocol, o->open.port, &choice
+	       ) == SL_CHOICE_ADMITTED;
+}
+
+static bool
+is_name_listed(const struct sl_worker *w, const struct opening *o)
+{
+	const struct sl_policy *allow = w->snapshot->allow;
+	char text[SL_NAME_MAX_BYTES + 1];
+	struct sl_matches matches;
+	struct sl_choice choice;
+	struct sl_name name;
+
+	memcpy(text, o->open.destination, o->open.destination_bytes);
+	text[o->open.destination_bytes] = '\0';
+	if (sl_name_from_text(&name, text) != SL_NAME_OK)
+		return false;
+	sl_policy_match(allow, &name, sl_name_hash(&name, sl_policy_name_key(allow)), &matches);
+	return sl_policy_choose(
+		       allow, &matches, UINT64_MAX, o->open.protocol, o->open.port, &choice
+	       ) == SL_CHOICE_ADMITTED;
+}
+
+// May this connector reach what the OPEN names, at the address it resolved to?
+static bool
+is_allowed(const struct sl_worker *w, const struct opening *o, rte_be32_t address)
+{
+	if (w->snapshot->allow == NULL)
+		return !is_reserved(w, address);
+	if (is_listed(w, o, address))
+		return true;
+	if (is_reserved(w, address))
+		return false;
+	return o->open.destination_kind == SL_DESTINATION_NAME && is_name_listed(w, o);
+}
+
+// Make the mbuf the REJECT of its OPEN.
+static enum edge
+reject(struct rte_mbuf *m, const struct opening *o, uint8_t reason)
+{
+	uint8_t answer[SL_REC_CLOSE_BYTES];
+
+	sl_close_put(
+		answer,
+		SL_RECORD_REJECT,
+		o->open.flow,
+		o->open.generation,
+		(enum sl_close_reason)reason
+	);
+	m->data_len = 0;
+	m->pkt_len = 0;
+	memcpy(rte_pktmbuf_append(m, sizeof(answer)), answer, sizeof(answer));
+	sl_meta(m)->tos = 0;
+	return REJECT;
+}
+
+// The private address: as given, from this worker's cache, or as the session thread found it. False:
+// not known here.
+static bool
+find_address(
+	struct sl_worker *w,
+	const struct sl_meta *meta,
+	const struct opening *o,
+	rte_be32_t *address,
+	uint8_t *reason
+)
+{
+	struct sl_names_entry *entry;
+
+	*reason = SL_CLOSE_DONE;
+	if (o->open.destination_kind == SL_DESTINATION_IP4) {
+		memcpy(address, o->open.destination, 4);
+		return true;
+	}
+	if (meta->stage == SL_STAGE_RESOLVED) {
+		*address = meta->resolved;
+		*reason = meta->resolved == 0 ? meta->reason : SL_CLOSE_DONE;
+		return true;
+	}
+	entry = sl_names_cache_find(
+		w->names,
+		o->tenant,
+		(const char *)o->open.destination,
+		o->open.destination_bytes,
+		w->now_ns
+	);
+	if (entry == NULL)
+		return false;
+	*address = 0;
+	if (entry->nb_addresses != 0)
+		*address = entry->addresses[entry->next++ % entry->nb_addresses];
+	else
+		*reason = entry->reason;
+	return true;
+}
+
+static uint32_t
+create(struct sl_worker *w, const struct opening *o, rte_be32_t address, uint8_t *reason)
+{
+	struct sl_flow_key key = {
+		.source_port_be = rte_cpu_to_be_16(o->open.port),
+		.scope_protocol = o->open.protocol,
+	};
+	struct sl_flow *f;
+	uint32_t index;
+
+	sl_ip4_map(key.source, address);
+	*reason = SL_CLOSE_NO_PORT;
+	if (!sl_nat_pick(w, &key))
+		return SL_NO_FLOW;
+	*reason = SL_CLOSE_TABLE_FULL;
+	index = sl_flow_add(w->flows, &key, w->now_ns);
+	if (index == SL_NO_FLOW)
+		return SL_NO_FLOW;
+	f = sl_flow_at(w->flows, index);
+	f->kind = SL_FLOW_HOST;
+	memcpy(f->flow_key, o->open.flow_key, sizeof(f->flow_key));
+	sl_flow_host_sums(f);
+	if (!sl_flow_index_flow_key(w->flows, index, o->tenant)) {
+		f->kind = SL_FLOW_QUERY; // not in the second index
+		sl_flow_del(w->flows, index, o->tenant, w->now_ns);
+		return SL_NO_FLOW;
+	}
+	return index;
+}
+
+// Send the packet of the OPEN on, and ACCEPT back beside it.
+static enum edge
+accept_flow(
+	struct sl_worker *w,
+	struct rte_mbuf *m,
+	const struct opening *o,
+	uint32_t index,
+	struct rte_mbuf **accept
+)
+{
+	struct sl_flow *f = sl_flow_at(w->flows, index);
+	struct sl_rec data = o->rec;
+
+	sl_link_accept(&f->link, o->peer, &o->open);
+	*accept = rte_pktmbuf_alloc(w->pool);
+	if (*accept != NULL) {
+		memset(sl_meta(*accept), 0, sizeof(struct sl_meta));
+		sl_meta(*accept)->session = o->peer.session;
+		sl_meta(*accept)->lane = o->peer.lane;
+		sl_accept_put(
+			(uint8_t *)rte_pktmbuf_append(*accept, SL_REC_ACCEPT_BYTES),
+			o->open.flow,
+			o->open.generation,
+			sl_flow_id(w->flows, index),
+			f->link.own_generation
+		);
+		w->stats.created++;
+	}
+	data.body = o->open.transport;
+	data.nb_bytes = o->open.nb_transport_bytes;
+	switch (sl_flow_to_host(w, m, f, &data)) {
+	case SL_TO_HOST_SENT:
+		return OUTPUT;
+	case SL_TO_HOST_TTL:
+		return TTL;
+	case SL_TO_HOST_SHORT:
+	default:
+		return SHORT;
+	}
+}
+
+static enum edge
+flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **accept)
+{
+	struct sl_meta *meta = sl_meta(m);
+	struct opening o = { .peer = sl_flow_peer(w, meta->session, meta->lane),
+			     .tenant = w->sessions->sessions[meta->session].tenant };
+	rte_be32_t address = 0;
+	uint32_t index;
+	uint8_t reason;
+	size_t used;
+
+	if (sl_rec_parse(
+		    rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), &o.rec, &used
+	    ) != SL_REC_OK ||
+	    sl_open_parse(&o.rec, &o.open) != SL_BODY_OK)
+		return MALFORMED;
+	index = sl_flow_find_by_flow_key(w->flows, o.tenant, o.open.flow_key);
+	if (index != SL_NO_FLOW &&
+	    (uint8_t)sl_flow_at(w->flows, index)->key.scope_protocol != o.open.protocol)
+		return MALFORMED;
+	if (index == SL_NO_FLOW) {
+		if (sl_open_missed(o.open.open_flags, false, true) == SL_OPEN_REJECT)
+			return reject(m, &o, SL_CLOSE_NO_FLOW);
+		if (!find_address(w, meta, &o, &address, &reason)) {
+			meta->punt = SL_PUNT_OPEN;
+			meta->worker = (uint8_t)w->idx;
+			return PUNT;
+		}
+		if (address == 0)
+			return reject(m, &o, reason);
+		if (!is_allowed(w, &o, address))
+			return reject(m, &o, SL_CLOSE_POLICY);
+		index = create(w, &o, address, &reason);
+		if (index == SL_NO_FLOW)
+			return reject(m, &o, reason);
+	}
+	return accept_flow(w, m, &o, index, accept);
+}
+
+static uint16_t
+flow_open_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+
+	for (uint16_t i = 0; i < nb; i++) {
+		struct rte_mbuf *accept = NULL;
+		enum edge edge = flow_open_verdict(w, objs[i], &accept);
+
+		rte_node_enqueue_x1(graph, node, (rte_edge_t)edge, objs[i]);
+		if (accept != NULL)
+			rte_node_enqueue_x1(graph, node, REJECT, accept);
+	}
+	return nb;
+}
+
+SL_NODE(flow_open, flow_open_process, edges)
+SL_DROP(flow_open_malformed, SL_PEER_FAULT, "OPEN whose fields are wrong.")
+SL_DROP(flow_open_short, SL_PEER_FAULT, "OPEN whose packet is shorter than its transport header.")
+SL_DROP(flow_open_ttl, SL_EXPECTED, "OPEN whose packet's time to live was spent.")
+SL_DROP(flow_open_no_mbuf, SL_OUR_FAULT, "No packet buffer for an ACCEPT.")

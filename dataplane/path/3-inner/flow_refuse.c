@@ -1,0 +1,35 @@
+// flow_refuse: a client's packet of a protocol that is not carried.
+//   client_input -> flow_refuse -> reject
+// On entry the mbuf is an IPv4 packet at L3 that is neither TCP, UDP nor ICMP.
+#include <sluice/dp/inner.h>
+#include <sluice/dp/node.h>
+#include <sluice/dp/reject.h>
+
+enum edge { NO_CLIENT, REJECT, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[NO_CLIENT] = "flow_refuse_no_client",
+	[REJECT] = "reject",
+};
+
+static inline enum edge
+flow_refuse_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct sl_meta *meta = sl_meta(m);
+
+	meta->client = sl_client_of(w, meta, ip->src_addr);
+	meta->reason = SL_LOCAL_PROTOCOL;
+	return meta->client == SL_NO_CLIENT ? NO_CLIENT : REJECT;
+}
+
+static uint16_t
+flow_refuse_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb, REJECT, flow_refuse_verdict);
+}
+
+SL_NODE(flow_refuse, flow_refuse_process, edges)
+SL_DROP(flow_refuse_no_client,
+	SL_PEER_FAULT,
+	"Packet of another protocol from a source that is no client.")

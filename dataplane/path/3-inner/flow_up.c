@@ -1,0 +1,124 @@
+#include "flow_up.h"
+
+#include <sluice/proto/flowkey.h>
+
+struct destination {
+	char text[SL_NAME_MAX_BYTES + 1];
+	uint8_t address[4];
+	const uint8_t *octets;
+	uint8_t nb_bytes;
+	uint8_t kind; // enum sl_destination_kind
+};
+
+static void
+to_address(struct destination *d, uint32_t address)
+{
+	sl_put32(d->address, address);
+	d->octets = d->address;
+	d->nb_bytes = 4;
+	d->kind = SL_DESTINATION_IP4;
+}
+
+// What the flow is to reach, in the terms of the private network. False when the name is gone.
+static bool
+find_destination(struct sl_worker *w, const struct sl_flow *f, struct destination *d)
+{
+	const struct sl_client *client = &w->snapshot->clients[f->pop.client];
+	const struct sl_tenant *tenant = &w->snapshot->tenants[client->tenant];
+	uint8_t protocol = (uint8_t)f->key.scope_protocol;
+	struct sl_choice choice;
+	size_t nb_bytes;
+
+	if (f->pop.name == SL_NO_NAME) {
+		to_address(d, rte_be_to_cpu_32(sl_ip4_unmap(f->key.destination)));
+		return true;
+	}
+	if (sl_addresses_choose_name(
+		    tenant->addresses,
+		    tenant->policy,
+		    f->pop.name,
+		    client->groups,
+		    protocol,
+		    rte_be_to_cpu_16(f->key.destination_port_be),
+		    &choice
+	    ) != SL_CHOICE_ADMITTED)
+		return false;
+	if (choice.target == SL_TARGET_IP4) {
+		to_address(d, choice.target_address);
+		return true;
+	}
+	nb_bytes = choice.target == SL_TARGET_NAME
+		? strnlen(choice.target_name, SL_NAME_MAX_BYTES)
+		: sl_addresses_text(tenant->addresses, f->pop.name, d->text);
+	d->octets = choice.target == SL_TARGET_NAME ? (const uint8_t *)choice.target_name
+						    : (const uint8_t *)d->text;
+	d->nb_bytes = (uint8_t)nb_bytes;
+	d->kind = SL_DESTINATION_NAME;
+	return nb_bytes != 0;
+}
+
+static void
+derive_flow_key(
+	const struct sl_worker *w,
+	const struct sl_flow *f,
+	const struct destination *d,
+	uint8_t flow_key[SL_FLOWKEY_BYTES]
+)
+{
+	const struct sl_client *client = &w->snapshot->clients[f->pop.client];
+	struct sl_flowkey_key key;
+	struct sl_flowkey_input input = {
+		.client_port_be = f->key.source_port_be,
+		.port_be = f->key.destination_port_be,
+		.protocol = (uint8_t)f->key.scope_protocol,
+		.destination_kind = d->kind,
+		.destination_bytes = d->nb_bytes,
+		.destination = d->octets,
+	};
+
+	memcpy(key.secret, w->snapshot->tenants[client->tenant].flow_secret, sizeof(key.secret));
+	memcpy(input.client, f->key.source, sizeof(input.client));
+	sl_flowkey_derive(&key, &input, flow_key);
+}
+
+enum sl_up
+sl_flow_up_open(
+	struct sl_worker *w,
+	struct rte_mbuf *m,
+	struct sl_flow *f,
+	uint32_t index,
+	uint8_t tcp_flags
+)
+{
+	struct sl_meta *meta = sl_meta(m);
+	uint8_t protocol = (uint8_t)f->key.scope_protocol;
+	uint8_t flow_key[SL_FLOWKEY_BYTES];
+	struct destination destination;
+	struct sl_open open = {
+		.flow = sl_flow_id(w->flows, index),
+		.generation = f->link.own_generation,
+		.open_flags = sl_open_flags(protocol, tcp_flags),
+		.protocol = protocol,
+		.port = rte_be_to_cpu_16(f->key.destination_port_be),
+		.flow_key = flow_key,
+	};
+	struct sl_rec rec = { .type = SL_RECORD_OPEN, .tos = meta->tos, .ttl = meta->ttl };
+	uint8_t *p;
+
+	if (!find_destination(w, f, &destination))
+		return SL_UP_UNSENT;
+	derive_flow_key(w, f, &destination, flow_key);
+	open.destination_kind = destination.kind;
+	open.destination = destination.octets;
+	open.destination_bytes = destination.nb_bytes;
+	if (!sl_flow_make_headroom(m, SL_FLOW_HEADROOM))
+		return SL_UP_ROOM;
+	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_open_bytes(destination.nb_bytes));
+	sl_open_put(p, &open);
+	rec.flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl);
+	rec.nb_bytes = rte_pktmbuf_data_len(m);
+	sl_rec_put((uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_rec_head_bytes(rec.flags)), &rec);
+	meta->session = f->link.session;
+	meta->lane = f->link.lane;
+	return SL_UP_PACK;
+}

@@ -1,0 +1,210 @@
+// record_input: take the records of a datagram apart and send each where its kind is dealt with.
+//   tunnel_open | mailbox_rx -> record_input -> flow_return or flow_originate | flow_open | flow_end |
+//   punt | tunnel_pack | handover
+// On entry the mbuf holds the records of one datagram, or one record that another worker handed
+// over; on exit it holds one record, header first. Records of flows of other workers go there.
+#include "flow_common.h"
+
+#define RECORDS_MAX 128u // in one datagram: more than fit 1500 octets with a body each
+
+enum edge {
+	MALFORMED,
+	REFUSED,
+	UNKNOWN,
+	BAD_WORKER,
+	STALE,
+	NO_MBUF,
+	CONSUMED,
+	DATA,
+	OPEN,
+	ENDED,
+	ERROR,
+	PUNT,
+	SEAL,
+	HANDOVER,
+	FRAGMENT,
+	EDGE_COUNT
+};
+
+static const char *const edges[EDGE_COUNT] = {
+	[MALFORMED] = "record_input_malformed",
+	[REFUSED] = "record_input_refused",
+	[UNKNOWN] = "record_input_unknown",
+	[BAD_WORKER] = "record_input_bad_worker",
+	[STALE] = "record_input_stale",
+	[NO_MBUF] = "record_input_no_mbuf",
+	[CONSUMED] = "record_input_consumed",
+	[DATA] = "data",
+	[OPEN] = "open",
+	[ENDED] = "ended",
+	[ERROR] = "error",
+	[PUNT] = "punt",
+	[SEAL] = "seal",
+	[HANDOVER] = "handover",
+	[FRAGMENT] = "fragment",
+};
+
+// Records that name a flow go to its worker.
+static inline bool
+is_for_flow(uint8_t type)
+{
+	return type == SL_RECORD_DATA || type == SL_RECORD_ACCEPT || type == SL_RECORD_CLOSE ||
+		type == SL_RECORD_REJECT || type == SL_RECORD_ERROR;
+}
+
+static enum edge
+take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	struct sl_flow *f = sl_flow_of_id(w->flows, rec->flow);
+	struct sl_accept accept;
+
+	if (sl_accept_parse(rec, &accept) != SL_BODY_OK)
+		return MALFORMED;
+	if (f != NULL &&
+	    sl_link_accepted(
+		    &f->link, rec->generation, sl_flow_peer(w, meta->session, meta->lane), &accept
+	    ) != SL_LINK_DROP_STALE)
+		return CONSUMED;
+	return sl_flow_answer_unknown(m, rec) ? SEAL : STALE;
+}
+
+// A ping goes back as a pong on the lane it came by; a pong has done its work by arriving.
+static enum edge
+take_heartbeat(struct rte_mbuf *m, const struct sl_rec *rec)
+{
+	struct sl_heartbeat beat;
+
+	if (sl_heartbeat_parse(rec, &beat) != SL_BODY_OK)
+		return MALFORMED;
+	if (beat.is_pong)
+		return CONSUMED;
+	beat.is_pong = true;
+	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
+	m->data_len = SL_REC_HEARTBEAT_BYTES;
+	m->pkt_len = SL_REC_HEARTBEAT_BYTES;
+	return SEAL;
+}
+
+static inline enum edge
+record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
+{
+	struct sl_meta *meta = sl_meta(m);
+
+	if (unlikely(rec->flags & SL_RECORD_FRAGMENT))
+		return FRAGMENT;
+	if (is_for_flow(rec->type) && sl_id_worker(rec->flow) != w->idx) {
+		if (sl_id_worker(rec->flow) >= w->nb_workers)
+			return BAD_WORKER;
+		meta->worker = sl_id_worker(rec->flow);
+		meta->stage = SL_STAGE_RECORD;
+		return HANDOVER;
+	}
+	meta->tos = rec->tos;
+	meta->ttl = rec->ttl;
+	switch ((enum sl_record_type)rec->type) {
+	case SL_RECORD_DATA:
+		return DATA;
+	case SL_RECORD_OPEN:
+		return OPEN;
+	case SL_RECORD_ACCEPT:
+		return take_accept(w, m, rec);
+	case SL_RECORD_CLOSE:
+	case SL_RECORD_REJECT:
+		return ENDED;
+	case SL_RECORD_ERROR:
+		return ERROR;
+	case SL_RECORD_HEARTBEAT:
+		return take_heartbeat(m, rec);
+	case SL_RECORD_RESOLVE:
+		meta->punt = SL_PUNT_RECORD;
+		return PUNT;
+	case SL_RECORD_LANE:
+		return CONSUMED;
+	default:
+		return UNKNOWN;
+	}
+}
+
+struct piece {
+	struct rte_mbuf *m;
+	enum edge edge;
+};
+
+// A record of its own mbuf, copied out of `from`; NULL without one.
+static struct rte_mbuf *
+copy_record(struct sl_worker *w, struct rte_mbuf *from, const uint8_t *at, uint16_t nb_bytes)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+
+	if (m == NULL)
+		return NULL;
+	*sl_meta(m) = *sl_meta(from);
+	rte_memcpy(rte_pktmbuf_append(m, nb_bytes), at, nb_bytes);
+	w->stats.created++;
+	return m;
+}
+
+// Take `m` apart; returns how many pieces. The last record stays in `m` itself.
+static unsigned
+split(struct sl_worker *w, struct rte_mbuf *m, struct piece pieces[RECORDS_MAX])
+{
+	struct sl_recs recs = sl_recs_begin(
+		rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m)
+	);
+	enum sl_rec_verdict verdict;
+	struct sl_rec rec;
+	unsigned nb = 0;
+
+	for (;;) {
+		const uint8_t *at = recs.at;
+		bool is_last;
+
+		verdict = sl_recs_next(&recs, &rec);
+		if (verdict == SL_REC_SKIP && recs.at != recs.end)
+			continue;
+		is_last = verdict != SL_REC_OK || recs.at == recs.end || nb == RECORDS_MAX - 1;
+		if (is_last) {
+			rte_pktmbuf_adj(m, (uint16_t)(at - rte_pktmbuf_mtod(m, uint8_t *)));
+			pieces[nb].m = m;
+			pieces[nb].edge = verdict == SL_REC_OK ? record_input_verdict(w, m, &rec)
+				: verdict == SL_REC_REFUSE     ? REFUSED
+				: verdict == SL_REC_END        ? CONSUMED
+				: verdict == SL_REC_SKIP       ? UNKNOWN
+							       : MALFORMED;
+			return nb + 1;
+		}
+		pieces[nb].m = copy_record(w, m, at, (uint16_t)(recs.at - at));
+		if (pieces[nb].m == NULL)
+			continue;
+		rec.body = rte_pktmbuf_mtod(pieces[nb].m, uint8_t *) + (rec.body - at);
+		pieces[nb].edge = record_input_verdict(w, pieces[nb].m, &rec);
+		nb++;
+	}
+}
+
+static uint16_t
+record_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+	struct piece pieces[RECORDS_MAX];
+
+	for (uint16_t i = 0; i < nb; i++) {
+		unsigned nb_pieces = split(w, objs[i], pieces);
+
+		for (unsigned k = 0; k < nb_pieces; k++)
+			rte_node_enqueue_x1(graph, node, (rte_edge_t)pieces[k].edge, pieces[k].m);
+	}
+	return nb;
+}
+
+SL_NODE(record_input, record_input_process, edges)
+SL_DROP(record_input_malformed, SL_PEER_FAULT, "Record whose lengths or fields are wrong.")
+SL_DROP(record_input_refused,
+	SL_PEER_FAULT,
+	"Record of a mandatory kind this version does not know.")
+SL_DROP(record_input_unknown, SL_EXPECTED, "Record of a kind this version does not know.")
+SL_DROP(record_input_bad_worker, SL_PEER_FAULT, "Record for a worker that does not exist.")
+SL_DROP(record_input_stale, SL_EXPECTED, "Record for a flow that is over.")
+SL_DROP(record_input_no_mbuf, SL_OUR_FAULT, "No packet buffer for a record of a datagram.")
+SL_DROP(record_input_consumed, SL_EXPECTED, "Record that carries no packet, taken in.")
