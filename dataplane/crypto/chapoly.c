@@ -7,5 +7,5 @@
 const struct sl_chapoly *
 sl_chapoly_best(void)
 {
-	return NULL;
+	return sl_cpu_has_chapoly_avx512() ? &sl_chapoly_avx512 : NULL;
 }
