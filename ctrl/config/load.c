@@ -2,6 +2,7 @@
 #include "readers.h"
 
 #include <errno.h>
+#include <sluice/ctrl/compile.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,7 @@ build(struct sl_source *source,
 	struct sl_loader l = { .source = source, .errors = errors };
 	unsigned before = errors->nb + errors->nb_lost;
 	unsigned from = errors->nb;
+	int rc = 0;
 	config_t parser;
 
 	l.arena = sl_arena_new(arena_bytes(source->nb_bytes));
@@ -103,12 +105,18 @@ build(struct sl_source *source,
 		sl_check_tenants(&l);
 		if (files == SL_CONFIG_CHECK_FILES)
 			sl_check_files(&l);
+		// Ties are for a tree whose references all lead somewhere.
+		if (errors->nb + errors->nb_lost == before &&
+		    sl_compile_check(l.config, errors) == -ENOMEM)
+			rc = -ENOMEM;
 	}
 	config_destroy(&parser);
 	sl_config_errors_sort(errors, from);
-	if (errors->nb + errors->nb_lost != before) {
+	if (errors->nb + errors->nb_lost != before)
+		rc = -EINVAL;
+	if (rc != 0) {
 		sl_config_free(l.config);
-		return -EINVAL;
+		return rc;
 	}
 	sl_arena_freeze(l.arena);
 	*config = l.config;
