@@ -75,7 +75,7 @@ mbuf_bytes(const struct sl_config *config)
 static uint64_t
 session_bytes(const struct sl_config *config)
 {
-	uint64_t tunnel = config->tunnel.nb_lanes * (SL_REPLAY_TUNNEL_PKTS / 8 + 64ull);
+	uint64_t tunnel = config->tunnel.nb_lanes * (SL_REPLAY_WIREGUARD_PKTS / 8 + 64ull);
 	uint64_t wireguard = SL_REPLAY_WIREGUARD_PKTS / 8 + 64ull;
 	uint64_t windows = tunnel > wireguard ? tunnel : wireguard;
 

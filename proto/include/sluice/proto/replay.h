@@ -3,7 +3,6 @@
 #pragma once
 
 #include <sluice/proto/limits.h>
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,7 +18,9 @@ enum sl_replay_verdict { SL_REPLAY_FRESH = 0, SL_REPLAY_OLD, SL_REPLAY_SEEN };
 
 // Would `counter` be accepted? Changes nothing: asked before the tag is checked, to spare the work.
 static inline enum sl_replay_verdict
-sl_replay_check(const struct sl_replay *r, const uint64_t *words, uint32_t nb_words, uint64_t counter)
+sl_replay_check(
+	const struct sl_replay *r, const uint64_t *words, uint32_t nb_words, uint64_t counter
+)
 {
 	uint64_t window = (uint64_t)(nb_words - 1) * 64;
 
@@ -27,8 +28,8 @@ sl_replay_check(const struct sl_replay *r, const uint64_t *words, uint32_t nb_wo
 		return SL_REPLAY_FRESH;
 	if (r->next - counter > window)
 		return SL_REPLAY_OLD;
-	return (words[(counter / 64) % nb_words] >> (counter % 64) & 1) != 0 ? SL_REPLAY_SEEN :
-									       SL_REPLAY_FRESH;
+	return (words[(counter / 64) % nb_words] >> (counter % 64) & 1) != 0 ? SL_REPLAY_SEEN
+									     : SL_REPLAY_FRESH;
 }
 
 // Note an authentic counter. Call only after the tag was found right; a batch may hold one counter
