@@ -178,6 +178,7 @@ sl_flow_del(struct sl_flow_table *t, uint32_t index, uint16_t tenant, uint64_t n
 	if (f->kind == SL_FLOW_HOST)
 		sl_index_del(&t->by_flow_key, hash_flow_key(t, tenant, f->flow_key), index);
 	f->kind = SL_FLOW_FREE;
+	sl_link_close(&f->link);
 	sl_slots_give(&t->slots, index, now_ns);
 	t->nb_used--;
 }
