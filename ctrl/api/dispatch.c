@@ -78,20 +78,28 @@ void
 sl_api_fail(struct sl_api_request *request, const char *remedy, const char *fmt, ...)
 {
 	struct sl_api_connection *connection = end_request(request);
-	char error[512];
+	char *error = NULL;
 	va_list ap;
 
 	if (connection == NULL)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(error, sizeof(error), fmt, ap);
+	if (vasprintf(&error, fmt, ap) < 0)
+		error = NULL;
 	va_end(ap);
 	send_json(
 		connection,
 		json_pack(
-			"{s:b, s:o, s:s*}", "ok", 0, "error", sl_json_str(error), "remedy", remedy
+			"{s:b, s:o, s:s*}",
+			"ok",
+			0,
+			"error",
+			sl_json_str(error == NULL ? "out of memory" : error),
+			"remedy",
+			remedy
 		)
 	);
+	free(error);
 }
 
 bool

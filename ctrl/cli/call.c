@@ -147,12 +147,10 @@ judge(json_t *answer, enum cli_voice voice, json_t **result)
 	if (voice == CLI_QUIET)
 		return CLI_REFUSED;
 	fputs("sluicectl: ", stderr);
-	cli_put_text(stderr, error == NULL ? "the answer makes no sense" : error, 4096);
-	fputc('\n', stderr);
+	cli_put_lines(stderr, error == NULL ? "the answer makes no sense" : error);
 	if (remedy != NULL) {
 		fputs("  ", stderr);
-		cli_put_text(stderr, remedy, 4096);
-		fputc('\n', stderr);
+		cli_put_lines(stderr, remedy);
 	}
 	return CLI_REFUSED;
 }

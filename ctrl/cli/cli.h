@@ -51,6 +51,9 @@ unsigned cli_text_width(const char *text);
 // Print `text` without anything a terminal would obey, at most `width` columns, "..." for a rest.
 void cli_put_text(FILE *to, const char *text, unsigned width);
 
+// The same for text of several lines, each at its full length.
+void cli_put_lines(FILE *to, const char *text);
+
 // The commands that do more than ask and print. They return an exit code.
 int cli_health(const struct cli *cli);
 int cli_top(const struct cli *cli);

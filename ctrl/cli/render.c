@@ -197,9 +197,8 @@ render_table(FILE *to, json_t *table, unsigned width)
 	}
 }
 
-// Text of several lines.
-static void
-render_text(FILE *to, const char *text)
+void
+cli_put_lines(FILE *to, const char *text)
 {
 	char *copy = strdup(text), *rest = copy, *line;
 
@@ -221,7 +220,7 @@ cli_render(FILE *to, json_t *document, unsigned width)
 	size_t i;
 
 	if (json_is_string(text))
-		render_text(to, json_string_value(text));
+		cli_put_lines(to, json_string_value(text));
 	json_array_foreach(tables, i, table)
 	{
 		if (i != 0)

@@ -59,7 +59,7 @@ void sl_api_process(struct sl_api *api);
 // Answer with `result`, whose reference is taken; NULL means out of memory.
 void sl_api_reply(struct sl_api_request *request, json_t *result);
 
-// Answer that it did not work, why, and what to do about it (may be NULL).
+// Answer that it did not work, why (one or more lines), and what to do about it (may be NULL).
 void sl_api_fail(struct sl_api_request *request, const char *remedy, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
