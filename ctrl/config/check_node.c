@@ -283,6 +283,15 @@ check_limits(struct sl_loader *l)
 	const struct sl_config *config = l->config;
 	uint64_t nb_pool = UINT64_C(1) << (32 - config->dns.pool.length);
 
+	if (config->limits.flows / config->workers.nb_cores > SL_WORKER_FLOWS_MAX)
+		sl_config_error(
+			l->errors,
+			config->limits.where,
+			"limits.flows is %u, over 16777216 for each of %u workers|lower it, or add "
+			"cores",
+			config->limits.flows,
+			config->workers.nb_cores
+		);
 	// Network and broadcast address are not given out.
 	if (config->limits.where.line != 0 && config->limits.names > nb_pool - 2)
 		sl_config_error(

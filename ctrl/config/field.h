@@ -14,8 +14,12 @@
 
 #include <stddef.h>
 
-#define SL_PORTS_MAX       32u // what Debian's DPDK was built for
-#define SL_TUNNEL_UDP_PORT 4501u
+#define SL_PORTS_MAX        32u // what Debian's DPDK was built for
+#define SL_QUEUES_MAX       8u // of a port
+#define SL_ROUTES_MAX       256u // gateways included
+#define SL_CORES_MAX        64u
+#define SL_WORKER_FLOWS_MAX (1u << 24) // the index in a flow id has 24 bits
+#define SL_TUNNEL_UDP_PORT  4501u
 
 struct sl_loader {
 	struct sl_arena *arena;

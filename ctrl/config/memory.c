@@ -1,14 +1,26 @@
 // memory: what the tables of a configuration will take, and whether the machine has it.
-#include "errors.h"
+#include "field.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sluice/dp/flow.h>
+#include <sluice/dp/index.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/session.h>
-#include <sluice/proto/aead.h>
+#include <sluice/dp/worker.h>
+#include <sluice/proto/keypair.h>
 #include <sluice/proto/limits.h>
+#include <sluice/proto/slots.h>
 #include <stdlib.h>
 #include <string.h>
+
+// The loader's bounds are the data plane's.
+static_assert(SL_PORTS_MAX == SL_MAX_PORTS, "ports");
+static_assert(SL_QUEUES_MAX == SL_MAX_RXQ, "queues");
+static_assert(SL_ROUTES_MAX == SL_MAX_ROUTES, "routes");
+static_assert(SL_CORES_MAX == SL_MAX_WORKERS, "workers");
+static_assert(SL_WORKER_FLOWS_MAX <= SL_SLOTS_MAX, "flows of a worker");
 
 #define MB (1u << 20)
 
@@ -21,16 +33,14 @@
 // struct rte_mbuf, Sluice's line, head room, and the pool's own header.
 #define MBUF_OVERHEAD_BYTES (128u + sizeof(struct sl_meta) + 128u + 64u)
 #define MBUF_ROOM_BYTES     2048u
-// Buckets of eight in one line, filled to 60 % at most before the next power of two.
-#define BUCKET_BYTES 64u
-#define BUCKET_FLOWS 5u
 // Name record, hash slots, its list of matches; two-level pages are taken as they come into use.
 #define NAME_BYTES     360u
 #define ADDRESS_BYTES  4u
 #define CLIENT_BYTES   160u
 #define RESOURCE_BYTES 512u
-#define BASE_BYTES     (64u * MB)
-#define FLOW_BYTES     128u
+// A slot's place in its ring, generation and mark of use.
+#define SLOT_BYTES (sizeof(struct sl_slots_rest) + 2u)
+#define BASE_BYTES (64u * MB)
 
 static uint64_t
 power_of_two(uint64_t n)
@@ -66,20 +76,29 @@ mbuf_bytes(const struct sl_config *config)
 	uint64_t room = MBUF_ROOM_BYTES;
 
 	for (unsigned i = 0; i < config->nb_ports; i++)
-		while (room < config->ports[i].mtu + 64u)
-			room *= 2;
+		if (room < config->ports[i].mtu + 64u)
+			room = config->ports[i].mtu + 64u;
 	return room + MBUF_OVERHEAD_BYTES;
 }
 
-// One session: its entry, and three keypairs of two key schedules and a replay window a lane.
+// One session: its entry, and as many keypairs as an index can lead to.
 static uint64_t
 session_bytes(const struct sl_config *config)
 {
-	uint64_t tunnel = config->tunnel.nb_lanes * (SL_REPLAY_WIREGUARD_PKTS / 8 + 64ull);
-	uint64_t wireguard = SL_REPLAY_WIREGUARD_PKTS / 8 + 64ull;
-	uint64_t windows = tunnel > wireguard ? tunnel : wireguard;
+	return sizeof(struct sl_session) +
+		SL_INDEX_WAYS *
+		(sizeof(struct sl_keypair *) + sl_keypair_bytes(config->tunnel.nb_lanes));
+}
 
-	return sizeof(struct sl_session) + 3 * (2 * sizeof(struct sl_aead_key) + windows);
+// As sl_index_create() reckons.
+static uint64_t
+index_bytes(uint64_t nb_records)
+{
+	uint64_t nb = power_of_two(nb_records / 5 + 1 < 16 ? 16 : nb_records / 5 + 1);
+
+	if (nb * 8 * 6 / 10 < nb_records)
+		nb *= 2;
+	return (nb + nb / 32 + 8) * sizeof(struct sl_index_bucket);
 }
 
 static uint64_t
@@ -127,9 +146,11 @@ sl_config_memory(const struct sl_config *config)
 	uint64_t worker_flows = (config->limits.flows + nb_workers - 1) / nb_workers;
 	struct sl_config_memory m = { .nb_mbufs = count_mbufs(config), .base_bytes = BASE_BYTES };
 
-	m.flows_bytes = worker_flows * nb_workers * FLOW_BYTES;
-	m.flow_index_bytes = power_of_two(worker_flows / BUCKET_FLOWS + 1) * BUCKET_BYTES *
-		nb_workers;
+	m.flows_bytes = worker_flows * nb_workers * sizeof(struct sl_flow);
+	// A connector finds its flows by the key of the PoP's OPEN as well.
+	m.flow_index_bytes = worker_flows * nb_workers * SLOT_BYTES;
+	m.flow_index_bytes += nb_workers * index_bytes(worker_flows) *
+		(config->node.role == SL_ROLE_CONNECTOR ? 2 : 1);
 	m.mbufs_bytes = m.nb_mbufs * mbuf_bytes(config);
 	m.sessions_bytes = config->limits.sessions * session_bytes(config);
 	m.dataplane_bytes = m.flows_bytes + m.flow_index_bytes + m.mbufs_bytes + m.sessions_bytes +

@@ -71,7 +71,7 @@ static const struct sl_field port_fields[] = {
 	{ "gateway", SL_FIELD_IP4, AT(sl_config_port, gateway) },
 	{ "vlan", SL_FIELD_U16, AT(sl_config_port, vlan), .max = 4094 },
 	{ "mtu", SL_FIELD_U16, AT(sl_config_port, mtu), .min = 576, .max = 9600, .number = 1500 },
-	{ "queues", SL_FIELD_U16, AT(sl_config_port, nb_queues), .max = 256 },
+	{ "queues", SL_FIELD_U16, AT(sl_config_port, nb_queues), .max = SL_QUEUES_MAX },
 	{ "clients", SL_FIELD_BOOL, AT(sl_config_port, faces_clients) },
 };
 
@@ -116,6 +116,16 @@ sl_read_routes(struct sl_loader *l, const config_setting_t *s, void *at)
 	struct sl_config *config = at;
 	unsigned nb = sl_list_length(l, s, "routes");
 
+	if (nb > SL_ROUTES_MAX - SL_PORTS_MAX) {
+		SL_COMPLAIN(
+			l,
+			s,
+			"there are %u routes|at most %u are possible",
+			nb,
+			SL_ROUTES_MAX - SL_PORTS_MAX
+		);
+		nb = 0;
+	}
 	config->routes = sl_arena_alloc(l->arena, nb + config->nb_ports, sizeof(*config->routes));
 	for (unsigned i = 0; i < nb; i++) {
 		struct sl_config_route *route = &config->routes[config->nb_routes++];
@@ -133,8 +143,7 @@ sl_read_routes(struct sl_loader *l, const config_setting_t *s, void *at)
 			};
 }
 
-#define CORES_MAX 64u
-#define CORE_MAX  127u // RTE_MAX_LCORE - 1 of Debian's DPDK
+#define CORE_MAX 127u // RTE_MAX_LCORE - 1 of Debian's DPDK
 
 static void
 read_cores(struct sl_loader *l, const config_setting_t *s, void *at)
@@ -144,12 +153,12 @@ read_cores(struct sl_loader *l, const config_setting_t *s, void *at)
 	uint32_t core;
 
 	if ((s->type != CONFIG_TYPE_ARRAY && s->type != CONFIG_TYPE_LIST) ||
-	    config_setting_length(s) == 0 || config_setting_length(s) > (int)CORES_MAX) {
+	    config_setting_length(s) == 0 || config_setting_length(s) > (int)SL_CORES_MAX) {
 		SL_COMPLAIN(
 			l,
 			s,
 			"'cores' must list 1 to %u core numbers|write cores = [1, 2];",
-			CORES_MAX
+			SL_CORES_MAX
 		);
 		return;
 	}

@@ -231,6 +231,9 @@ static const struct row {
 	// Limits, timers, system.
 	{ "limits = { flows = -1; };\n" POP TENANT, 1, "'flows' is -1" },
 	{ "limits = { flows = 99999999999999999999; };\n" POP TENANT, 1, "" },
+	{ "limits = { flows = 17000000; };\nworkers = { cores = [0]; };\n" POP TENANT,
+	  1,
+	  "lower it, or add cores" },
 	{ "limits = { names = 1000; };\ndns = { pool = \"100.96.0.0/24\"; };\n" POP TENANT,
 	  1,
 	  "the pool has 254 addresses" },
