@@ -16,6 +16,11 @@ enum sl_wire_type {
 	SL_WIRE_DATA = 8,
 };
 
+// The tunnel's own strings in place of WireGuard's (docs/wire-format.md, section 2).
+#define SL_WIRE_IDENTIFIER   "Sluice v1 tunnel"
+#define SL_WIRE_LABEL_MAC1   "sluice-1"
+#define SL_WIRE_LABEL_COOKIE "sluice-c"
+
 // Header of a data datagram; all 16 octets are the AAD. Nonce (12 octets): 16 zero bits, lane,
 // counter. The ciphertext of one or more records follows, then the 16-octet tag.
 struct sl_wire_data {
