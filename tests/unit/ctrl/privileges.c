@@ -60,6 +60,8 @@ drop_all(void)
 		return 7;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return 8;
+	if (prctl(PR_CAPBSET_READ, 0, 0, 0, 0) != 0)
+		return 11;
 	// What was kept works in this thread.
 	if (socket(AF_INET, SOCK_RAW, 1) < 0)
 		return 9;

@@ -21,7 +21,7 @@ enum sl_privilege {
 [[nodiscard]] int sl_privileges_harden(void);
 
 // Become `user` (a name of the password database) with `keep` (bits of enum sl_privilege) in every
-// thread of the process, no supplementary groups, an empty bounding set. A process that is not
+// thread of the process and no supplementary groups; the caller's bounding set is emptied. A process that is not
 // root already is left as it is. Returns 0, or -errno with a sentence and its remedy in `why`
 // (constant): -ENOENT no such user, -EPERM no right to change.
 // Threads other than the caller's lose all capabilities at once (the kernel clears them with the
