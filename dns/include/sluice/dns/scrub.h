@@ -1,8 +1,8 @@
 // scrub: a private resolver's answer made fit for a client (A4, A5).
 //
 // The answer comes back by RESOLVE as the connector got it. Every record that holds or could lead to a
-// private address leaves it: A, AAAA and anything else whose content is an address (A6, APL, WKS, L32, L64,
-// NID, EUI excepted), the ipv4hint and ipv6hint parameters of SVCB and HTTPS, and the SIG/DNSSEC records over what was
+// private address leaves it: A, AAAA and anything else whose content is an address (A6, APL, WKS, L32, L64),
+// the ipv4hint and ipv6hint parameters of SVCB and HTTPS, and the SIG/DNSSEC records over what was
 // changed, which no longer verify. Names are parsed, not copied blindly, and written without pointers
 // into what is gone. The question is the client's own, byte for byte; where an alias was asked for under
 // its target's name, owners equal to the target become the question's name.

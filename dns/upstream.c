@@ -1,0 +1,84 @@
+#include "upstream_private.h"
+
+#include <sluice/proto/limits.h>
+
+#define RETRY_MIN_NS   (50 * SL_NS_PER_MS)
+#define RETRY_FIRST_NS (400 * SL_NS_PER_MS) // before any round trip is known
+#define RETRY_MAX_NS   SL_NS_PER_S
+#define DOWN_AFTER     3u
+#define PROBE_MIN_NS   SL_NS_PER_S
+#define PROBE_MAX_NS   (30 * SL_NS_PER_S)
+
+uint64_t
+sl_upstream_retry_ns(const struct sl_upstream *u)
+{
+	uint64_t ns;
+
+	if (!u->is_measured)
+		return RETRY_FIRST_NS;
+	ns = u->srtt_ns + 4 * u->rttvar_ns;
+	// Each silence doubles it, as a congested path asks for.
+	ns <<= u->nb_silent < 3 ? u->nb_silent : 3;
+	if (ns < RETRY_MIN_NS)
+		return RETRY_MIN_NS;
+	return ns > RETRY_MAX_NS ? RETRY_MAX_NS : ns;
+}
+
+void
+sl_upstream_answered(struct sl_upstream *u, uint64_t rtt_ns)
+{
+	if (!u->is_measured) {
+		u->srtt_ns = rtt_ns;
+		u->rttvar_ns = rtt_ns / 2;
+		u->is_measured = true;
+	} else {
+		uint64_t off = rtt_ns > u->srtt_ns ? rtt_ns - u->srtt_ns : u->srtt_ns - rtt_ns;
+
+		u->rttvar_ns = (3 * u->rttvar_ns + off) / 4;
+		u->srtt_ns = (7 * u->srtt_ns + rtt_ns) / 8;
+	}
+	u->nb_answers++;
+	u->nb_silent = 0;
+	u->is_down = false;
+	u->probe_interval_ns = 0;
+}
+
+void
+sl_upstream_silent(struct sl_upstream *u, uint64_t now_ns)
+{
+	u->nb_timeouts++;
+	if (u->nb_silent < UINT8_MAX)
+		u->nb_silent++;
+	if (u->nb_silent < DOWN_AFTER)
+		return;
+	u->is_down = true;
+	u->probe_interval_ns = u->probe_interval_ns == 0 ? PROBE_MIN_NS : u->probe_interval_ns * 2;
+	if (u->probe_interval_ns > PROBE_MAX_NS)
+		u->probe_interval_ns = PROBE_MAX_NS;
+	u->probe_ns = now_ns + u->probe_interval_ns;
+}
+
+int
+sl_upstream_pick(
+	struct sl_upstream *list, unsigned nb, unsigned first, uint32_t tried, uint64_t now_ns
+)
+{
+	int down = -1;
+
+	for (unsigned k = 0; k < nb; k++) {
+		unsigned i = (first + k) % nb;
+		struct sl_upstream *u = &list[i];
+
+		if ((tried >> i & 1) != 0)
+			continue;
+		if (!u->is_down)
+			return (int)i;
+		if (now_ns >= u->probe_ns) {
+			u->probe_ns = now_ns + u->probe_interval_ns;
+			return (int)i;
+		}
+		if (down < 0)
+			down = (int)i;
+	}
+	return down;
+}

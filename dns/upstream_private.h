@@ -1,0 +1,20 @@
+// upstream, inside: health and choice of servers.
+#pragma once
+
+#include <sluice/dns/upstream.h>
+
+// How long to wait for this server before another is asked.
+uint64_t sl_upstream_retry_ns(const struct sl_upstream *u);
+void sl_upstream_answered(struct sl_upstream *u, uint64_t rtt_ns);
+void sl_upstream_silent(struct sl_upstream *u, uint64_t now_ns);
+// The server to ask: not among `tried` (bits), up before down, in order from `first`; a down server that is due a
+// probe counts as up, once. -1 when all were tried.
+int sl_upstream_pick(
+	struct sl_upstream *list, unsigned nb, unsigned first, uint32_t tried, uint64_t now_ns
+);
+
+static inline bool
+sl_upstream_same(struct sl_upstream_address a, struct sl_upstream_address b)
+{
+	return a.address == b.address && a.port == b.port;
+}
