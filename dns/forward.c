@@ -1,0 +1,649 @@
+// forward: see forward.h. One struct sl_question per distinct question in flight, with one try per upstream. A try
+// stays open when the next upstream is asked, so that a slow answer is not lost.
+#include "forward_private.h"
+
+#include <sluice/proto/limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STALE_AFTER_NS        (1800 * SL_NS_PER_MS) // RFC 8767 section 5: client response timer
+#define FLAGS_MASK            (SL_DNS_AD | SL_DNS_CD)
+#define TOKEN_GENERATION_MASK 0x1fffu
+
+static void
+set_defaults(struct sl_forward_config *c)
+{
+	c->askers_max = c->askers_max != 0 ? c->askers_max : 8192;
+	c->client_askers_max = c->client_askers_max != 0 ? c->client_askers_max
+							 : c->askers_max / 8 + 1;
+	c->queries_max = c->queries_max != 0 ? c->queries_max : 2048;
+	c->cache_bytes = c->cache_bytes != 0 ? c->cache_bytes : 16u << 20;
+	c->ttl_max_s = c->ttl_max_s != 0 ? c->ttl_max_s : 86400;
+	c->negative_max_s = c->negative_max_s != 0 ? c->negative_max_s : 900;
+	c->stale_max_s = c->stale_max_s != 0 ? c->stale_max_s : 86400;
+	c->deadline_ns = c->deadline_ns != 0 ? c->deadline_ns : 3 * SL_NS_PER_S;
+}
+
+static bool
+allocate(struct sl_forward *f)
+{
+	const struct sl_forward_config *c = &f->config;
+
+	// A typical answer is one or two blocks beside its entry.
+	f->nb_cached_max = c->cache_bytes /
+		(sizeof(struct sl_cached) + 2 * sizeof(struct sl_block));
+	f->nb_blocks = f->nb_cached_max * 2 + 260;
+	f->blocks = calloc(f->nb_blocks, sizeof(*f->blocks));
+	f->cached = calloc(f->nb_cached_max, sizeof(*f->cached));
+	f->questions = calloc(c->queries_max, sizeof(*f->questions));
+	f->active = calloc(c->queries_max, sizeof(*f->active));
+	f->idle = calloc(c->queries_max, sizeof(*f->idle));
+	f->promises = calloc(c->askers_max, sizeof(*f->promises));
+	f->scratch = malloc(SL_DNS_MESSAGE_MAX + 1);
+	f->out = malloc(SL_DNS_MESSAGE_MAX + 1);
+	if (f->blocks == NULL || f->cached == NULL || f->questions == NULL || f->active == NULL ||
+	    f->idle == NULL || f->promises == NULL || f->scratch == NULL || f->out == NULL ||
+	    !sl_index_init(&f->cache_index, f->nb_cached_max) ||
+	    !sl_tally_init(&f->clients, c->askers_max))
+		return false;
+	for (uint32_t i = 0; i < f->nb_blocks; i++)
+		f->blocks[i].next = i + 1 < f->nb_blocks ? i + 1 : SL_NO_BLOCK;
+	f->nb_free_blocks = f->nb_blocks;
+	for (uint32_t i = 0; i < c->queries_max; i++)
+		f->idle[f->nb_idle++] = (uint16_t)(c->queries_max - 1 - i);
+	for (uint32_t i = 0; i < c->askers_max; i++)
+		f->promises[i].next = i + 1 < c->askers_max ? i + 1 : SL_NO_TOKEN;
+	return true;
+}
+
+struct sl_forward *
+sl_forward_create(const struct sl_forward_config *config)
+{
+	struct sl_forward *f;
+
+	if (config->nb_upstreams == 0 || config->nb_upstreams > SL_UPSTREAMS_MAX ||
+	    config->queries_max > UINT16_MAX || config->random == NULL ||
+	    (config->cache_bytes != 0 && config->cache_bytes < 65536) ||
+	    (f = calloc(1, sizeof(*f))) == NULL)
+		return NULL;
+	f->config = *config;
+	set_defaults(&f->config);
+	for (unsigned i = 0; i < config->nb_upstreams; i++)
+		f->upstreams[i].at = config->upstreams[i];
+	if (!allocate(f)) {
+		sl_forward_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void
+sl_forward_free(struct sl_forward *f)
+{
+	if (f == NULL)
+		return;
+	sl_index_fini(&f->cache_index);
+	sl_tally_fini(&f->clients);
+	free(f->out);
+	free(f->scratch);
+	free(f->promises);
+	free(f->idle);
+	free(f->active);
+	free(f->questions);
+	free(f->cached);
+	free(f->blocks);
+	free(f);
+}
+
+static uint64_t
+random64(struct sl_forward *f)
+{
+	return f->config.random(f->config.random_context);
+}
+
+static uint32_t
+token_of(const struct sl_forward *f, const struct sl_question *q, const struct sl_try *t)
+{
+	return (uint32_t)(q - f->questions) | (uint32_t)(t - q->tries) << 16 |
+		(uint32_t)(t->generation & TOKEN_GENERATION_MASK) << 19;
+}
+
+static void
+close_try(
+	const struct sl_forward *f, struct sl_question *q, struct sl_try *t, enum sl_try_state state
+)
+{
+	if (t->has_token)
+		t->release = token_of(f, q, t);
+	t->has_token = false;
+	t->state = (uint8_t)state;
+}
+
+static void
+done(struct sl_forward *f, struct sl_question *q)
+{
+	q->is_done = true;
+	for (unsigned u = 0; u < f->config.nb_upstreams; u++)
+		close_try(f, q, &q->tries[u], SL_TRY_CLOSED);
+}
+
+// Say the stale answer, if there is one. False if not.
+static bool
+done_stale(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
+{
+	struct sl_cached *c = sl_cached_find(f, &q->name, q->type, q->flags, q->hash);
+
+	if (c == NULL || now_ns >= c->stale_ns)
+		return false;
+	if (sl_stored_get(f, &c->stored) == 0 ||
+	    !sl_stored_put(f, &q->answer, f->scratch, c->stored.nb_bytes, c->stored.at_ns))
+		return false;
+	q->is_stale = true;
+	done(f, q);
+	return true;
+}
+
+// Begin another try: serial and random one, parallel all there are. Without any left, wait for those that
+// are open; without those, begin again while time is left.
+static void
+ask_next(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
+{
+	uint32_t tried = 0, failed = 0;
+	int u;
+
+	for (unsigned i = 0; i < f->config.nb_upstreams; i++) {
+		tried |= (uint32_t)(q->tries[i].state != SL_TRY_IDLE) << i;
+		failed |= (uint32_t)(q->tries[i].state == SL_TRY_FAILED) << i;
+	}
+	u = sl_upstream_pick(
+		f->upstreams, f->config.nb_upstreams, q->first_upstream, tried, now_ns
+	);
+	while (u >= 0) {
+		q->tries[u].state = SL_TRY_SEND;
+		tried |= 1u << u;
+		if (f->config.mode != SL_FORWARD_PARALLEL)
+			return;
+		u = sl_upstream_pick(
+			f->upstreams, f->config.nb_upstreams, q->first_upstream, tried, now_ns
+		);
+	}
+	if (failed == (1u << f->config.nb_upstreams) - 1) {
+		if (!done_stale(f, q, now_ns))
+			done(f, q);
+		return;
+	}
+	for (unsigned i = 0; i < f->config.nb_upstreams; i++) // lost on the way: send once more
+		if (q->tries[i].state == SL_TRY_WAIT && q->tries[i].is_silent) {
+			close_try(f, q, &q->tries[i], SL_TRY_SEND);
+			return;
+		}
+}
+
+static struct sl_question *
+begin(struct sl_forward *f,
+      const struct sl_query *query,
+      uint16_t flags,
+      uint64_t hash,
+      uint64_t now_ns)
+{
+	struct sl_question *q;
+	uint16_t generation[SL_UPSTREAMS_MAX];
+
+	if (f->nb_idle == 0)
+		return NULL;
+	f->active[f->nb_active++] = f->idle[--f->nb_idle];
+	q = &f->questions[f->active[f->nb_active - 1]];
+	for (unsigned i = 0; i < SL_UPSTREAMS_MAX; i++)
+		generation[i] = q->tries[i].generation;
+	*q = (struct sl_question){
+		.hash = hash,
+		.started_ns = now_ns,
+		.answer = { .first_block = SL_NO_BLOCK },
+		.first_asker = SL_NO_TOKEN,
+		.type = query->type,
+		.flags = flags,
+		.is_used = true,
+		.name = query->name,
+	};
+	for (unsigned i = 0; i < SL_UPSTREAMS_MAX; i++) {
+		q->tries[i].generation = generation[i];
+		q->tries[i].release = SL_NO_TOKEN;
+	}
+	if (f->config.mode == SL_FORWARD_RANDOM)
+		q->first_upstream = (uint8_t)(random64(f) % f->config.nb_upstreams);
+	ask_next(f, q, now_ns);
+	return q;
+}
+
+static struct sl_question *
+find_question(struct sl_forward *f, const struct sl_query *query, uint16_t flags, uint64_t hash)
+{
+	for (uint32_t i = 0; i < f->nb_active; i++) {
+		struct sl_question *q = &f->questions[f->active[i]];
+
+		if (q->hash == hash && q->type == query->type && q->flags == flags && !q->is_done &&
+		    sl_name_equal(&q->name, &query->name))
+			return q;
+	}
+	return NULL;
+}
+
+static bool
+same_asker(
+	const struct sl_promise *p, const struct sl_forward_asker *a, const struct sl_query *query
+)
+{
+	return p->asker.client == a->client && p->asker.address == a->address &&
+		p->asker.resolver == a->resolver && p->asker.port == a->port &&
+		p->asker.is_tcp == a->is_tcp && sl_get16(p->head) == query->id &&
+		p->question_end == query->question_end &&
+		memcmp(p->head + SL_DNS_HEADER_BYTES,
+		       query->message + SL_DNS_HEADER_BYTES,
+		       query->question_end - SL_DNS_HEADER_BYTES) == 0;
+}
+
+static void
+fill_promise(
+	struct sl_promise *p, const struct sl_forward_asker *asker, const struct sl_query *query
+)
+{
+	p->asker = *asker;
+	p->question_end = query->question_end;
+	p->edns_bytes = query->edns_bytes;
+	p->has_edns = query->has_edns;
+	p->dnssec_ok = query->dnssec_ok;
+	memcpy(p->head, query->message, query->question_end);
+}
+
+static void
+free_promise(struct sl_forward *f, uint32_t i)
+{
+	sl_tally_drop(&f->clients, f->promises[i].asker.client);
+	f->promises[i].next = f->free_promise;
+	f->free_promise = i;
+	f->stats.nb_waiting--;
+}
+
+// From the cache, into the caller's buffer. Length, 0 if there is nothing fresh.
+static size_t
+answer_cached(
+	struct sl_forward *f,
+	const struct sl_forward_asker *asker,
+	const struct sl_query *query,
+	uint16_t flags,
+	uint64_t hash,
+	uint64_t now_ns,
+	uint8_t *answer,
+	size_t room
+)
+{
+	struct sl_cached *c = sl_cached_find(f, &query->name, query->type, flags, hash);
+	struct sl_promise p;
+
+	if (c == NULL || now_ns >= c->expires_ns)
+		return 0;
+	f->stats.nb_hits++;
+	f->stats.nb_negative_hits += c->is_negative;
+	fill_promise(&p, asker, query);
+	return sl_forward_build(f, &p, &c->stored, false, now_ns, answer, room);
+}
+
+enum sl_forward_verdict
+sl_forward_query(
+	struct sl_forward *f,
+	const struct sl_forward_asker *asker,
+	const uint8_t *message,
+	size_t nb_bytes,
+	uint64_t now_ns,
+	uint8_t *answer,
+	size_t room,
+	size_t *nb_answer_bytes
+)
+{
+	struct sl_query query;
+	struct sl_question *q;
+	uint64_t hash;
+	uint16_t flags;
+	uint32_t i;
+
+	*nb_answer_bytes = 0;
+	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK)
+		return SL_FORWARD_REFUSED;
+	f->stats.nb_queries++;
+	flags = (uint16_t)((query.flags & FLAGS_MASK) | (query.dnssec_ok ? SL_FORWARD_DO : 0));
+	hash = sl_name_hash(&query.name, &f->config.name_key) ^
+		((uint64_t)query.type << 16 | flags) * 0x9e3779b97f4a7c15ull;
+	*nb_answer_bytes = answer_cached(f, asker, &query, flags, hash, now_ns, answer, room);
+	if (*nb_answer_bytes != 0)
+		return SL_FORWARD_ANSWERED;
+	q = find_question(f, &query, flags, hash);
+	if (q != NULL)
+		for (i = q->first_asker; i != SL_NO_TOKEN; i = f->promises[i].next)
+			if (same_asker(&f->promises[i], asker, &query)) {
+				f->stats.nb_repeated++;
+				return SL_FORWARD_REPEATED;
+			}
+	if (sl_tally_get(&f->clients, asker->client) >= f->config.client_askers_max) {
+		f->stats.nb_full++;
+		return SL_FORWARD_CLIENT_FULL;
+	}
+	i = f->free_promise;
+	if (q != NULL)
+		f->stats.nb_shared++;
+	else if (i != SL_NO_TOKEN)
+		q = begin(f, &query, flags, hash, now_ns);
+	if (q == NULL || i == SL_NO_TOKEN) {
+		f->stats.nb_full++;
+		return SL_FORWARD_FULL;
+	}
+	f->free_promise = f->promises[i].next;
+	fill_promise(&f->promises[i], asker, &query);
+	f->promises[i].next = q->first_asker;
+	q->first_asker = i;
+	sl_tally_add(&f->clients, asker->client);
+	f->stats.nb_waiting++;
+	return SL_FORWARD_PENDING;
+}
+
+static enum sl_receive_verdict
+match(struct sl_forward *f,
+      uint32_t token,
+      const uint8_t *message,
+      size_t nb_bytes,
+      struct sl_upstream_address from,
+      struct sl_question **question,
+      struct sl_try **try,
+      struct sl_response *response)
+{
+	const unsigned u = token >> 16 & 7;
+	uint8_t wire[SL_NAME_WIRE_MAX];
+	struct sl_question *q;
+	struct sl_try *t;
+
+	if ((token & 0xffff) >= f->config.queries_max || u >= f->config.nb_upstreams)
+		return SL_RECEIVE_UNKNOWN;
+	q = &f->questions[token & 0xffff];
+	t = &q->tries[u];
+	if (!q->is_used || q->is_done || t->state != SL_TRY_WAIT || !t->has_token ||
+	    token_of(f, q, t) != token)
+		return SL_RECEIVE_UNKNOWN;
+	if (!sl_upstream_same(f->upstreams[u].at, from))
+		return SL_RECEIVE_SERVER;
+	if (!sl_response_parse(response, message, nb_bytes))
+		return SL_RECEIVE_MALFORMED;
+	if (response->id != t->id)
+		return SL_RECEIVE_ID;
+	memcpy(wire, q->name.wire, q->name.nb_bytes);
+	sl_name_mix_case(wire, q->name.nb_bytes, t->mix);
+	if (response->type != q->type || response->class_ != SL_DNS_IN ||
+	    response->name.nb_bytes != q->name.nb_bytes ||
+	    memcmp(message + SL_DNS_HEADER_BYTES, wire, q->name.nb_bytes) != 0)
+		return SL_RECEIVE_QUESTION;
+	*question = q;
+	*try = t;
+	return SL_RECEIVE_ACCEPTED;
+}
+
+static bool
+is_failure(unsigned rcode)
+{
+	return rcode != SL_RCODE_NOERROR && rcode != SL_RCODE_NXDOMAIN;
+}
+
+enum sl_receive_verdict
+sl_forward_receive(
+	struct sl_forward *f,
+	uint32_t token,
+	const uint8_t *message,
+	size_t nb_bytes,
+	struct sl_upstream_address from,
+	bool is_tcp,
+	uint64_t now_ns
+)
+{
+	struct sl_question *q = NULL;
+	struct sl_try *t = NULL;
+	struct sl_response response;
+	enum sl_receive_verdict verdict = match(
+		f, token, message, nb_bytes, from, &q, &t, &response
+	);
+	struct sl_upstream *u;
+	uint8_t extended = 0;
+	size_t n = 0;
+
+	if (verdict == SL_RECEIVE_ACCEPTED && (is_tcp || (response.flags & SL_DNS_TC) == 0)) {
+		memcpy(f->scratch, message, nb_bytes);
+		n = sl_forward_strip(f->scratch, nb_bytes, &extended);
+		if (n == 0)
+			verdict = SL_RECEIVE_MALFORMED;
+	}
+	f->stats.nb_received[verdict]++;
+	if (verdict != SL_RECEIVE_ACCEPTED)
+		return verdict;
+	u = &f->upstreams[t - q->tries];
+	sl_upstream_answered(u, now_ns - t->sent_ns);
+	if (!is_tcp && (response.flags & SL_DNS_TC) != 0) {
+		close_try(f, q, t, SL_TRY_TCP);
+		return verdict;
+	}
+	if (is_failure(response.flags & SL_DNS_RCODE) || extended != 0) {
+		u->nb_failures++;
+		sl_stored_drop(f, &q->answer);
+		if (extended == 0) // what the last of them said is what the client gets if all fail
+			(void)sl_stored_put(f, &q->answer, f->scratch, n, now_ns);
+		if (extended == 0)
+			sl_cached_keep(f, q, f->scratch, n, now_ns);
+		close_try(f, q, t, SL_TRY_FAILED);
+		ask_next(f, q, now_ns);
+		return verdict;
+	}
+	sl_cached_keep(f, q, f->scratch, n, now_ns);
+	sl_stored_drop(f, &q->answer);
+	(void)sl_stored_put(f, &q->answer, f->scratch, n, now_ns);
+	done(f, q);
+	return verdict;
+}
+
+static void
+send_try(
+	struct sl_forward *f,
+	struct sl_question *q,
+	struct sl_try *t,
+	uint64_t now_ns,
+	struct sl_forward_event *event
+)
+{
+	struct sl_upstream *u = &f->upstreams[t - q->tries];
+	uint8_t wire[SL_NAME_WIRE_MAX];
+
+	t->is_tcp = t->state == SL_TRY_TCP;
+	t->state = SL_TRY_WAIT;
+	t->is_silent = false;
+	t->generation++;
+	t->has_token = true;
+	t->id = (uint16_t)random64(f);
+	t->mix = random64(f);
+	t->sent_ns = now_ns;
+	t->retry_ns = now_ns + (t->is_tcp ? SL_NS_PER_S : sl_upstream_retry_ns(u));
+	u->nb_queries++;
+	f->stats.nb_sent++;
+	f->stats.nb_tcp += t->is_tcp;
+	memcpy(wire, q->name.wire, q->name.nb_bytes);
+	sl_name_mix_case(wire, q->name.nb_bytes, t->mix);
+	event->kind = t->is_tcp ? SL_FORWARD_NEED_TCP : SL_FORWARD_SEND;
+	event->token = token_of(f, q, t);
+	event->upstream = u->at;
+	event->message = f->out;
+	event->nb_bytes = sl_query_build(
+		f->out,
+		SL_DNS_MESSAGE_MAX,
+		t->id,
+		wire,
+		q->name.nb_bytes,
+		q->type,
+		q->flags & FLAGS_MASK
+	);
+	if ((q->flags & SL_FORWARD_DO) != 0)
+		f->out[event->nb_bytes - 4] |= 0x80; // DO in the OPT's flags
+}
+
+// Keep the next promise of a question that is done.
+static bool
+deliver(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_forward_event *event
+)
+{
+	const uint32_t i = q->first_asker;
+	const struct sl_promise *p;
+
+	if (i == SL_NO_TOKEN)
+		return false;
+	p = &f->promises[i];
+	if (q->answer.first_block != SL_NO_BLOCK) {
+		event->nb_bytes = sl_forward_build(
+			f, p, &q->answer, q->is_stale, now_ns, f->out, SL_DNS_MESSAGE_MAX
+		);
+		f->stats.nb_stale += q->is_stale;
+	} else {
+		event->nb_bytes = sl_forward_servfail(p, f->out, SL_DNS_MESSAGE_MAX);
+		f->stats.nb_failed++;
+	}
+	event->kind = SL_FORWARD_ANSWER;
+	event->token = SL_NO_TOKEN;
+	event->asker = p->asker;
+	event->message = f->out;
+	q->first_asker = p->next;
+	free_promise(f, i);
+	return true;
+}
+
+static void
+run_timers(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
+{
+	const uint64_t age_ns = now_ns - q->started_ns;
+
+	if (q->is_done)
+		return;
+	for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
+		struct sl_try *t = &q->tries[u];
+
+		if (t->state != SL_TRY_WAIT || t->is_silent || now_ns < t->retry_ns)
+			continue;
+		t->is_silent = true;
+		f->stats.nb_timeouts++;
+		sl_upstream_silent(&f->upstreams[u], now_ns);
+		ask_next(f, q, now_ns);
+	}
+	if (!q->is_done && !q->was_stale_tried && age_ns >= STALE_AFTER_NS) {
+		q->was_stale_tried = true;
+		(void)done_stale(f, q, now_ns);
+	}
+	if (!q->is_done && age_ns >= f->config.deadline_ns)
+		done(f, q);
+}
+
+// One question's turn. True when it has an event.
+static bool
+advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_forward_event *event
+)
+{
+	run_timers(f, q, now_ns);
+	for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
+		struct sl_try *t = &q->tries[u];
+
+		if (t->release != SL_NO_TOKEN) {
+			event->kind = SL_FORWARD_RELEASE;
+			event->token = t->release;
+			t->release = SL_NO_TOKEN;
+			return true;
+		}
+		if (!q->is_done && (t->state == SL_TRY_SEND || t->state == SL_TRY_TCP)) {
+			send_try(f, q, t, now_ns, event);
+			return true;
+		}
+	}
+	return q->is_done && deliver(f, q, now_ns, event);
+}
+
+bool
+sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *event)
+{
+	for (uint32_t i = 0; i < f->nb_active;) {
+		struct sl_question *q = &f->questions[f->active[i]];
+
+		if (advance(f, q, now_ns, event))
+			return true;
+		if (!q->is_done) {
+			i++;
+			continue;
+		}
+		sl_stored_drop(f, &q->answer);
+		q->is_used = false;
+		f->idle[f->nb_idle++] = f->active[i];
+		f->active[i] = f->active[--f->nb_active];
+	}
+	return false;
+}
+
+uint64_t
+sl_forward_wake_ns(const struct sl_forward *f)
+{
+	uint64_t wake_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < f->nb_active; i++) {
+		const struct sl_question *q = &f->questions[f->active[i]];
+		uint64_t ns = q->started_ns + f->config.deadline_ns;
+		uint64_t stale_ns = q->started_ns + STALE_AFTER_NS;
+
+		if (q->is_done)
+			return 0;
+		if (!q->was_stale_tried && stale_ns < ns)
+			ns = stale_ns;
+		for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
+			const struct sl_try *t = &q->tries[u];
+
+			if (t->state == SL_TRY_SEND || t->state == SL_TRY_TCP ||
+			    t->release != SL_NO_TOKEN)
+				return 0;
+			if (t->state == SL_TRY_WAIT && !t->is_silent && t->retry_ns < ns)
+				ns = t->retry_ns;
+		}
+		wake_ns = ns < wake_ns ? ns : wake_ns;
+	}
+	return wake_ns;
+}
+
+unsigned
+sl_forward_cancel_client(struct sl_forward *f, uint32_t client)
+{
+	unsigned nb = 0;
+
+	for (uint32_t a = 0; a < f->nb_active; a++) {
+		uint32_t *at = &f->questions[f->active[a]].first_asker;
+
+		while (*at != SL_NO_TOKEN) {
+			uint32_t i = *at;
+
+			if (f->promises[i].asker.client != client) {
+				at = &f->promises[i].next;
+				continue;
+			}
+			*at = f->promises[i].next;
+			free_promise(f, i);
+			nb++;
+		}
+	}
+	return nb;
+}
+
+void
+sl_forward_stats(const struct sl_forward *f, struct sl_forward_stats *stats)
+{
+	*stats = f->stats;
+	stats->nb_in_flight = f->nb_active;
+}
+
+const struct sl_upstream *
+sl_forward_upstream(const struct sl_forward *f, unsigned idx)
+{
+	return idx < f->config.nb_upstreams ? &f->upstreams[idx] : NULL;
+}

@@ -1,0 +1,151 @@
+// forward, inside: blocks and cache, lookups with one try per upstream, promises.
+#pragma once
+
+#include "index.h"
+#include "tally.h"
+#include "upstream_private.h"
+
+#include <sluice/dns/forward.h>
+
+#define SL_FORWARD_BLOCK_BYTES 252u
+#define SL_FORWARD_KEEP_BYTES  16384u // longer answers are delivered but not cached
+#define SL_FORWARD_HEAD_BYTES  (SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4u)
+#define SL_NO_BLOCK            UINT32_MAX
+
+struct sl_block {
+	uint32_t next;
+	uint8_t bytes[SL_FORWARD_BLOCK_BYTES];
+};
+
+// A message without OPT, in blocks.
+struct sl_stored {
+	uint32_t first_block;
+	uint32_t nb_bytes;
+	uint64_t at_ns; // when it came: TTLs count from here
+};
+
+struct sl_cached {
+	struct sl_stored stored;
+	uint64_t hash;
+	uint64_t expires_ns;
+	uint64_t stale_ns; // until when it may be said stale
+	uint16_t type;
+	uint16_t flags; // of the question: AD, CD, and SL_FORWARD_DO
+	bool is_used;
+	bool is_negative;
+	uint8_t nb_name_bytes;
+	uint8_t wire[SL_NAME_WIRE_MAX];
+};
+
+#define SL_FORWARD_DO 0x8000u // in question flags: beside AD and CD
+
+enum sl_try_state {
+	SL_TRY_IDLE = 0,
+	SL_TRY_SEND,
+	SL_TRY_TCP, // to be sent over TCP
+	SL_TRY_WAIT,
+	SL_TRY_FAILED, // answered, but with a failure
+	SL_TRY_CLOSED, // its port is to be freed
+};
+
+struct sl_try {
+	uint64_t sent_ns;
+	uint64_t retry_ns;
+	uint64_t mix;
+	uint16_t id;
+	uint16_t generation;
+	uint8_t state;
+	bool is_tcp;
+	bool has_token;
+	bool is_silent; // its retry interval passed
+	uint32_t release; // token to be freed; SL_NO_TOKEN: none
+};
+
+struct sl_question {
+	uint64_t hash;
+	uint64_t started_ns;
+	struct sl_stored answer; // when done; first_block SL_NO_BLOCK: SERVFAIL
+	uint32_t first_asker;
+	uint16_t type;
+	uint16_t flags;
+	uint8_t first_upstream; // where serial and random begin
+	bool is_used, is_done, is_stale;
+	bool was_stale_tried; // the client response timer has passed
+	struct sl_name name;
+	struct sl_try tries[SL_UPSTREAMS_MAX];
+};
+
+struct sl_promise {
+	struct sl_forward_asker asker;
+	uint32_t next;
+	uint16_t question_end;
+	uint16_t edns_bytes;
+	bool has_edns, dnssec_ok;
+	uint8_t head[SL_FORWARD_HEAD_BYTES]; // header and question as the client sent them
+};
+
+struct sl_forward {
+	struct sl_forward_config config;
+	struct sl_upstream upstreams[SL_UPSTREAMS_MAX];
+
+	struct sl_block *blocks;
+	uint32_t nb_blocks, free_block, nb_free_blocks;
+	struct sl_cached *cached;
+	uint32_t nb_cached_max, hand;
+	struct sl_index cache_index;
+
+	struct sl_question *questions;
+	uint16_t *active;
+	uint32_t nb_active;
+	uint16_t *idle;
+	uint32_t nb_idle;
+	struct sl_promise *promises;
+	uint32_t free_promise;
+	struct sl_tally clients;
+	uint8_t *scratch; // a stored message, whole
+	uint8_t *out; // an answer being delivered
+
+	struct sl_forward_stats stats;
+};
+
+// forward_cache.c
+bool sl_stored_put(
+	struct sl_forward *f,
+	struct sl_stored *stored,
+	const uint8_t *message,
+	size_t nb_bytes,
+	uint64_t now_ns
+);
+void sl_stored_drop(struct sl_forward *f, struct sl_stored *stored);
+size_t sl_stored_get(struct sl_forward *f, const struct sl_stored *stored); // into scratch
+struct sl_cached *sl_cached_find(
+	struct sl_forward *f,
+	const struct sl_name *name,
+	uint16_t type,
+	uint16_t flags,
+	uint64_t hash
+);
+// Keep the answer in scratch (`nb_bytes`, no OPT) for a question, if it says for how long.
+void sl_cached_keep(
+	struct sl_forward *f,
+	const struct sl_question *q,
+	const uint8_t *message,
+	size_t nb_bytes,
+	uint64_t now_ns
+);
+
+// forward_build.c
+// Without its OPT and what follows it: the new length, 0 if malformed. `extended` becomes the upper bits of
+// the rcode. Changes the additional count in place.
+size_t sl_forward_strip(uint8_t *message, size_t nb_bytes, uint8_t *extended);
+// The answer for a promise from a stored message in scratch. Returns its length.
+size_t sl_forward_build(
+	struct sl_forward *f,
+	const struct sl_promise *promise,
+	const struct sl_stored *stored,
+	bool is_stale,
+	uint64_t now_ns,
+	uint8_t *out,
+	size_t room
+);
+size_t sl_forward_servfail(const struct sl_promise *promise, uint8_t *out, size_t room);
