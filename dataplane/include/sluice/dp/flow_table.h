@@ -9,7 +9,6 @@
 #include <sluice/dp/index.h>
 #include <sluice/dp/meta.h>
 #include <sluice/proto/slots.h>
-
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,12 +25,8 @@ struct sl_flow_table {
 };
 
 // `with_flow_keys`: keep the second index.
-[[nodiscard]] struct sl_flow_table *sl_flow_table_create(
-	uint32_t nb_flows,
-	uint8_t worker,
-	bool with_flow_keys,
-	int socket_id
-);
+[[nodiscard]] struct sl_flow_table *
+sl_flow_table_create(uint32_t nb_flows, uint8_t worker, bool with_flow_keys, int socket_id);
 void sl_flow_table_destroy(struct sl_flow_table *t);
 
 // Index of the flow with this key, or SL_NO_FLOW.
@@ -50,9 +45,7 @@ uint32_t sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uin
 
 // Connector: index of the flow of (session's tenant in `scope`, flow key), or SL_NO_FLOW.
 uint32_t sl_flow_find_by_flow_key(
-	const struct sl_flow_table *t,
-	uint16_t tenant,
-	const uint8_t flow_key[16]
+	const struct sl_flow_table *t, uint16_t tenant, const uint8_t flow_key[16]
 );
 // Put the flow, whose `flow_key` is filled in, under (tenant, flow_key). False when out of room.
 [[nodiscard]] bool sl_flow_index_flow_key(struct sl_flow_table *t, uint32_t index, uint16_t tenant);

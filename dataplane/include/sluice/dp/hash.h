@@ -19,8 +19,5 @@ uint64_t sl_hash(const struct sl_hash_key *key, const void *data, size_t nb_byte
 
 // Hashes of `nb` items of 40 octets each.
 void sl_hash40_bulk(
-	const struct sl_hash_key *key,
-	const void *const items[],
-	unsigned nb,
-	uint64_t hashes[]
+	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
 );

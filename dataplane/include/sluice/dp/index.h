@@ -5,13 +5,13 @@
 // sl_index_create(). All calls but create and destroy: the owning worker alone.
 #pragma once
 
-#include <assert.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include <emmintrin.h>
 #include <rte_common.h>
 #include <rte_prefetch.h>
+
+#include <assert.h>
+#include <emmintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define SL_INDEX_WAYS_PER_LINE 8u
 

@@ -1,16 +1,15 @@
 // ip4: building IPv4, TCP and ICMP headers of our own into mbufs.
 #pragma once
 
-#include <sluice/proto/inet.h>
-
-#include <stdint.h>
-
 #include <rte_byteorder.h>
 #include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
+
+#include <sluice/proto/inet.h>
+#include <stdint.h>
 
 #define SL_IP4_DF RTE_BE16(0x4000)
 

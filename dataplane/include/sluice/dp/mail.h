@@ -2,9 +2,9 @@
 // a mempool of its own; the worker returns each after handling.
 #pragma once
 
-#include <stdint.h>
-
 #include <rte_byteorder.h>
+
+#include <stdint.h>
 
 enum sl_mail_kind {
 	SL_MAIL_ENDPOINT, // set the endpoint of this worker's lanes of a session
@@ -21,13 +21,16 @@ struct sl_mail {
 	uint8_t nb_addresses; // SL_MAIL_NAME
 	uint8_t name_bytes;
 	uint8_t reason; // SL_MAIL_NAME with no address: enum sl_close_reason
+	uint8_t is_initiator; // SL_MAIL_ENDPOINT: lane k sends from local_port + k
+	uint16_t mtu_bytes; // SL_MAIL_ENDPOINT: of the underlay
 	uint16_t tenant;
 	uint16_t port; // index of struct sl_port
 	uint32_t session;
 	rte_be32_t remote;
 	rte_be32_t local;
 	rte_be16_t remote_port;
-	rte_be16_t local_port; // first of the connector's lanes; lane k uses local_port + k at first
+	rte_be16_t
+		local_port; // first of the connector's lanes; lane k uses local_port + k at first
 	uint32_t ttl_s;
 	rte_be32_t addresses[SL_MAIL_ADDRESSES];
 	char name[256];

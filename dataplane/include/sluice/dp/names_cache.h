@@ -2,13 +2,12 @@
 // mail from the session thread, read when an OPEN arrives; private to the worker, so no lock.
 #pragma once
 
-#include <sluice/dp/mail.h>
-
-#include <stddef.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <rte_byteorder.h>
+
+#include <sluice/dp/mail.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct sl_names_cache;
 

@@ -2,9 +2,9 @@
 // thread as part of a snapshot, immutable after; the longest prefix wins.
 #pragma once
 
-#include <stdint.h>
-
 #include <rte_byteorder.h>
+
+#include <stdint.h>
 
 struct sl_plain_clients;
 
@@ -22,9 +22,5 @@ sl_plain_build(const struct sl_plain_entry *entries, uint32_t nb);
 void sl_plain_free(struct sl_plain_clients *p);
 
 // Client id of a source, or SL_NO_CLIENT. Costs one probe per distinct prefix length in use.
-uint32_t sl_plain_find(
-	const struct sl_plain_clients *p,
-	uint16_t port,
-	uint16_t vlan,
-	rte_be32_t source
-);
+uint32_t
+sl_plain_find(const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source);

@@ -14,6 +14,7 @@ sl_udp_payload(const struct rte_mbuf *m, uint16_t l4_offset, uint8_t **payload)
 	);
 	uint16_t nb_bytes;
 
+	*payload = NULL;
 	if (rte_pktmbuf_data_len(m) < l4_offset + sizeof(*udp))
 		return 0;
 	nb_bytes = rte_be_to_cpu_16(udp->dgram_len);

@@ -2,14 +2,13 @@
 // client accepts, and to clamp the MSS. Never the windows: the ends keep those.
 #pragma once
 
-#include <sluice/dp/flow.h>
-#include <sluice/proto/inet.h>
-
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <rte_byteorder.h>
 #include <rte_tcp.h>
+
+#include <sluice/dp/flow.h>
+#include <sluice/proto/inet.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 enum sl_direction { SL_UP, SL_DOWN }; // client to host, host to client
 
@@ -57,7 +56,7 @@ sl_tcp_track(
 	uint32_t ack = rte_be_to_cpu_32(tcp->recv_ack);
 	uint32_t header_bytes = (uint32_t)(tcp->data_off >> 4) * 4;
 	uint32_t next = seq + (segment_bytes > header_bytes ? segment_bytes - header_bytes : 0) +
-			!!(flags & RTE_TCP_SYN_FLAG) + !!(flags & RTE_TCP_FIN_FLAG);
+		!!(flags & RTE_TCP_SYN_FLAG) + !!(flags & RTE_TCP_FIN_FLAG);
 	uint32_t *own = direction == SL_UP ? &f->seq_up : &f->seq_down;
 	uint32_t *other = direction == SL_UP ? &f->seq_down : &f->seq_up;
 

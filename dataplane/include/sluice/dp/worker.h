@@ -9,6 +9,7 @@
 
 #include <sluice/dns/answer.h>
 #include <sluice/dp/meta.h>
+#include <sluice/dp/timeouts.h>
 #include <sluice/proto/aead.h>
 #include <sluice/proto/limits.h>
 #include <stdatomic.h>
@@ -117,6 +118,9 @@ struct sl_worker {
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
 	uint16_t ip_id; // of packets that carry no DF
+	uint32_t swept_ds; // when the sweep of flows last went on
+	uint64_t next_beat_ns; // when heartbeats are next due
+	struct sl_timeouts timeouts; // of flows (control: written before start)
 	bool is_traced; // this walk records trails; loaded once per walk
 
 	// Rings. SPSC each: sp/sc forms only.

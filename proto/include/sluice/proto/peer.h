@@ -83,7 +83,7 @@ enum sl_peer_verdict {
 	SL_PEER_TOO_SOON, // more initiations than one in 20 ms
 	SL_PEER_NOT_ASKED, // response or cookie reply to nothing we sent
 	SL_PEER_NO_AGREEMENT, // no version or cipher in common
-	SL_PEER_FAULT, // no index, no randomness, no memory
+	SL_PEER_NO_MEANS, // no index, no randomness, no memory
 };
 
 // This end's side of all its peers of one suite.

@@ -1,0 +1,80 @@
+// daemon: the parts of one running sluice and how they are put together.
+#pragma once
+
+#include <pthread.h>
+#include <sluice/ctrl/api.h>
+#include <sluice/ctrl/config.h>
+#include <sluice/ctrl/service.h>
+#include <sluice/ctrl/store.h>
+#include <sluice/dp/dp.h>
+#include <sluice/dp/session.h>
+#include <sluice/dp/snapshot.h>
+#include <stdatomic.h>
+
+struct registry;
+
+struct daemon {
+	const char *path; // of the configuration
+	struct sl_config *config; // control thread: rw
+	struct sl_private_key key;
+	struct sl_name_key name_key; // of names in policies and tables
+	struct sl_net net;
+	struct sl_dp *dp;
+	struct sl_clock clock;
+	struct sl_sessions sessions;
+	struct sl_store *store;
+	struct sl_service *service; // session thread: rw
+	struct sl_api *api; // control thread
+	struct registry *ids; // control thread: names of things -> stable ids
+	struct snapshot *snapshot; // control thread: the one in force
+	pthread_t session_thread;
+	int session_wake; // eventfd: control thread -> session thread
+	atomic_bool stopping;
+	_Atomic(struct snapshot *) next; // control -> session thread: configuration to adopt
+	atomic_uint adopted; // generation the session thread has adopted
+	const char *not_ready; // first reason, NULL when ready
+};
+
+// ---- net.c: ports, routes and addresses as the packet path has them ------------------------------------
+
+void daemon_net(struct sl_net *net, const struct sl_config *config);
+
+// ---- snapshot.c -------------------------------------------------------------------------------------
+
+// A snapshot with all it points to.
+struct snapshot {
+	struct sl_snapshot dp; // first: what workers see
+	struct sl_config *config; // owned
+	struct sl_client *clients;
+	struct sl_tenant *tenants;
+	struct sl_network *networks;
+	struct sl_service_peer *peers; // holds secrets: wiped by snapshot_free()
+	unsigned nb_peers;
+};
+
+// Ids of clients, resources, networks and sessions, stable for the life of the process.
+enum registry_kind { ID_CLIENT, ID_RESOURCE, ID_NETWORK, ID_SESSION, ID_KINDS };
+
+struct registry *registry_create(void);
+void registry_free(struct registry *r);
+// The id of `name` of tenant `tenant`; a new one if it has none yet. Ids begin at 1 for clients, at
+// 0 for the rest. UINT32_MAX: no memory.
+uint32_t
+registry_id(struct registry *r, enum registry_kind kind, unsigned tenant, const char *name);
+uint32_t registry_nb(const struct registry *r, enum registry_kind kind);
+
+// Compile a configuration (taken over, also on failure). NULL and errors filled when it will not do.
+struct snapshot *snapshot_build(
+	struct daemon *d,
+	struct sl_config *config,
+	uint32_t generation,
+	struct sl_config_errors *errors
+);
+void snapshot_free(struct snapshot *snapshot);
+
+// ---- control.c -----------------------------------------------------------------------------------------
+
+// Register the commands of the control socket.
+int control_register(struct daemon *d);
+// Read the configuration again; `why` (of `why_bytes`) says what is wrong. 0 or -errno.
+int control_reload(struct daemon *d, char *why, size_t why_bytes);

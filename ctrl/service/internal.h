@@ -1,0 +1,157 @@
+// internal: the parts of a service. Everything here belongs to the session thread.
+#pragma once
+
+#include <sluice/ctrl/log.h>
+#include <sluice/ctrl/service.h>
+#include <sluice/ctrl/store.h>
+#include <sluice/dp/dp.h>
+#include <sluice/dp/meta.h>
+#include <sluice/dp/snapshot.h>
+
+#define NB_HOLDS   4096u
+#define NB_QUERIES 65536u
+#define HOLD_NS    (3 * SL_NS_PER_S)
+
+// Cookies of store requests that are about no name.
+#define COOKIE_RETIRE UINT64_MAX
+#define COOKIE_FLOOR  (UINT64_MAX - 1)
+
+// A packet that waits. `key` says for what, in the terms of who holds it.
+enum hold_kind { HOLD_FREE = 0, HOLD_NAME, HOLD_OPEN, HOLD_RESOLVE, HOLD_ASK };
+
+struct hold {
+	struct rte_mbuf *mbuf;
+	uint64_t key;
+	uint64_t until_ns;
+	enum hold_kind kind;
+	uint32_t next_free;
+};
+
+struct holds {
+	struct hold slots[NB_HOLDS];
+	uint32_t first_free; // 1 + index; 0: none
+	uint32_t nb_used;
+};
+
+// A DNS query of our own under way: which resolver or forwarder asked.
+struct query {
+	uint64_t sent_ns;
+	uint32_t token; // of the asker
+	uint16_t asker; // 0: the connector's resolver; 1 + tenant index: a forwarder
+	bool is_used;
+	uint8_t generation;
+};
+
+struct queries {
+	struct query slots[NB_QUERIES];
+	uint32_t next;
+};
+
+struct tenant {
+	struct sl_addresses *addresses;
+	struct sl_forward *forward; // NULL: other names are refused
+	unsigned nb_claimed; // exact names of the policy asked for so far
+	unsigned nb_pending; // of them, not on disk yet
+	bool is_compiled;
+};
+
+struct peers;
+
+struct sl_service {
+	struct sl_dp *dp;
+	struct sl_clock *clock;
+	const struct sl_config *config;
+	const struct sl_snapshot *snapshot;
+	struct sl_store *store;
+	struct sl_sessions *sessions;
+	struct tenant *tenants;
+	unsigned nb_tenants;
+	struct sl_resolver *resolver; // connector
+	struct peers *peers;
+	struct holds holds;
+	struct queries queries;
+	struct sl_name_key name_key;
+	bool is_busy; // more punts wait than a turn takes: handshakes need cookies
+	uint64_t now_ns;
+	uint64_t next_second_ns; // for what is done once a second
+	struct sl_service_stats stats;
+};
+
+static inline uint32_t
+now_s(const struct sl_service *s)
+{
+	return (uint32_t)(s->now_ns / SL_NS_PER_S);
+}
+
+// ---- service.c ---------------------------------------------------------------------------------
+
+// Keep a packet until it is taken or its time is over; its index, or UINT32_MAX when too many wait
+// (the packet is freed).
+uint32_t hold_put(struct sl_service *s, enum hold_kind kind, uint64_t key, struct rte_mbuf *m);
+// The packet of a hold, which is then free; NULL when it is of another kind or gone.
+struct rte_mbuf *hold_take(struct sl_service *s, uint32_t index, enum hold_kind kind);
+// Give a packet to a worker at `stage`; freed and counted when the ring is full.
+void to_worker(struct sl_service *s, unsigned worker, uint8_t stage, struct rte_mbuf *m);
+// Unpredictable bits, for IDs and ports.
+uint64_t service_random(void *context);
+
+// ---- queries.c: DNS queries of our own through the data plane --------------------------------------
+
+// Send `message` to `to` from a port of a worker's choice. False when none is free.
+bool query_send(
+	struct sl_service *s,
+	uint16_t asker,
+	uint32_t token,
+	struct sl_upstream_address to,
+	const uint8_t *message,
+	size_t nb_bytes
+);
+void query_release(struct sl_service *s, uint16_t asker, uint32_t token);
+// A punted answer.
+void query_answer(struct sl_service *s, struct rte_mbuf *m);
+
+// ---- names.c: assigned addresses (PoP) ----------------------------------------------------------
+
+int names_create(struct sl_service *s);
+void names_free(struct sl_service *s);
+void names_query(struct sl_service *s, struct rte_mbuf *m);
+unsigned names_completions(struct sl_service *s);
+// Claim exact names, compile for a new policy, drain and reclaim: a bounded piece a call.
+unsigned names_work(struct sl_service *s);
+// Answer the held query with a failure.
+void names_fail(struct sl_service *s, struct rte_mbuf *m, int why);
+
+// ---- forwarding.c: other names (PoP) ----------------------------------------------------------------
+
+int forwarding_create(struct sl_service *s);
+void forwarding_free(struct sl_service *s);
+void forwarding_query(struct sl_service *s, struct rte_mbuf *m);
+void forwarding_receive(
+	struct sl_service *s,
+	unsigned tenant,
+	uint32_t token,
+	const uint8_t *message,
+	size_t nb_bytes,
+	struct sl_upstream_address from
+);
+unsigned forwarding_work(struct sl_service *s);
+
+// ---- resolving.c: private names (connector), RESOLVE (both) ----------------------------------------
+
+int resolving_create(struct sl_service *s);
+void resolving_free(struct sl_service *s);
+void resolving_open(struct sl_service *s, struct rte_mbuf *m);
+void resolving_client_query(struct sl_service *s, struct rte_mbuf *m);
+void resolving_record(struct sl_service *s, struct rte_mbuf *m);
+unsigned resolving_work(struct sl_service *s);
+
+// ---- peers.c: handshakes and sessions ---------------------------------------------------------------
+
+int peers_create(struct sl_service *s, const struct sl_service_conf *conf);
+void peers_free(struct sl_service *s);
+void peers_handshake(struct sl_service *s, struct rte_mbuf *m);
+void peers_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb);
+// The floor of timestamps that was asked for is on disk, or could not be written.
+void peers_floor_done(struct sl_service *s, bool is_on_disk);
+unsigned peers_work(struct sl_service *s);
+uint64_t peers_wake_ns(const struct sl_service *s);

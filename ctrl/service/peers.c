@@ -1,0 +1,691 @@
+// peers: the sessions with connectors (PoP) and PoPs (connector). The protocol is proto/peer; here are
+// the table of peers, the keypairs, and what the workers are told.
+#include "internal.h"
+
+#include <errno.h>
+#include <sluice/dp/crypto.h>
+#include <sluice/dp/ip4.h>
+#include <sluice/proto/peer.h>
+#include <sluice/proto/record.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LIVENESS_NS    (50 * SL_NS_PER_MS)
+#define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
+#define OUTER_TTL      64u
+#define DSCP_HANDSHAKE 0x88u // AF41, as WireGuard marks its handshakes
+
+struct address {
+	rte_be32_t ip;
+	rte_be16_t port;
+};
+
+struct entry {
+	struct sl_peer peer;
+	bool is_used;
+	bool is_wanted; // still configured
+	bool is_up; // workers may seal
+	bool is_dead; // silent for longer than it may
+	bool is_unconfirmed; // a responder's new keypair waits for its first datagram
+	uint32_t session; // id
+	uint16_t tenant, network;
+	uint8_t public_key[SL_NOISE_KEY_BYTES];
+	struct address remote; // configured, or where the last good handshake came from
+	struct address local; // connector: port of lane 0
+};
+
+// A receiver index in use: its peer, and the keypair once there is one.
+struct index_slot {
+	uint32_t index;
+	struct entry *entry; // NULL: free
+};
+
+struct retired {
+	struct sl_keypair *keypair;
+	struct retired *next;
+};
+
+struct peers {
+	struct sl_peer_local local;
+	struct sl_aead *engine;
+	struct entry *entries;
+	uint32_t nb_entries;
+	struct index_slot *slots; // as many as sessions->keypairs
+	struct retired *retired;
+	uint64_t next_liveness_ns;
+	unsigned nb_unconfirmed;
+	bool is_floor_asked;
+	uint64_t floor_asked_ns;
+	bool has_floor;
+	struct address arrived_from, arrived_at; // of the handshake in work
+};
+
+static struct sl_peer_now
+both_clocks(const struct sl_service *s)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (struct sl_peer_now){
+		.ns = s->now_ns,
+		.wall_ns = (uint64_t)wall.tv_sec * SL_NS_PER_S + (uint64_t)wall.tv_nsec,
+	};
+}
+
+// ---- What proto/peer asks ----------------------------------------------------------------------------
+
+static struct sl_peer *
+by_public(void *context, const struct sl_noise_public *public)
+{
+	struct sl_service *s = context;
+
+	for (uint32_t i = 0; i < s->peers->nb_entries; i++) {
+		struct entry *e = &s->peers->entries[i];
+
+		if (e->is_used && e->is_wanted &&
+		    memcmp(e->public_key, public->octets, sizeof(e->public_key)) == 0)
+			return &e->peer;
+	}
+	return NULL;
+}
+
+static struct index_slot *
+slot_of(struct sl_service *s, uint32_t index)
+{
+	struct index_slot *slot = &s->peers->slots[index & s->sessions->slot_mask];
+
+	return slot->entry != NULL && slot->index == index ? slot : NULL;
+}
+
+static struct sl_peer *
+by_index(void *context, uint32_t index)
+{
+	struct index_slot *slot = slot_of(context, index);
+
+	return slot == NULL ? NULL : &slot->entry->peer;
+}
+
+static bool
+take_index(void *context, struct sl_peer *peer, uint32_t *index)
+{
+	struct sl_service *s = context;
+
+	for (uint32_t tries = 0; tries < s->sessions->nb_slots; tries++) {
+		uint32_t candidate = (uint32_t)service_random(NULL);
+		struct index_slot *slot = &s->peers->slots[candidate & s->sessions->slot_mask];
+
+		if (slot->entry != NULL || candidate == 0)
+			continue;
+		*slot = (struct index_slot){ .index = candidate, .entry = peer->owner };
+		*index = candidate;
+		return true;
+	}
+	return false;
+}
+
+// ---- Keypairs ----------------------------------------------------------------------------------------
+
+static _Atomic(struct sl_keypair *) *
+published(struct sl_service *s, uint32_t index)
+{
+	return &s->sessions->keypairs[index & s->sessions->slot_mask];
+}
+
+static void
+retire(struct sl_service *s, struct sl_keypair *keypair)
+{
+	struct retired *r = malloc(sizeof(*r));
+
+	if (r == NULL) {
+		sl_dp_grace(s->dp);
+		sl_keypair_wipe(keypair);
+		free(keypair);
+		return;
+	}
+	*r = (struct retired){ keypair, s->peers->retired };
+	s->peers->retired = r;
+}
+
+static void
+free_retired(struct sl_service *s)
+{
+	if (s->peers->retired == NULL)
+		return;
+	sl_dp_grace(s->dp);
+	while (s->peers->retired != NULL) {
+		struct retired *r = s->peers->retired;
+
+		s->peers->retired = r->next;
+		sl_keypair_wipe(r->keypair);
+		free(r->keypair);
+		free(r);
+	}
+}
+
+static void
+install(struct sl_service *s, struct entry *e, const struct sl_transport_key *key)
+{
+	size_t nb_bytes = RTE_ALIGN(sl_keypair_bytes(key->nb_lanes), 64);
+	struct sl_keypair *keypair = aligned_alloc(64, nb_bytes);
+
+	if (keypair == NULL) {
+		sl_log(SL_LOG_ERROR, "no-memory", "no memory for the keys of a session");
+		return;
+	}
+	sl_keypair_init(keypair, key, s->peers->engine);
+	keypair->session = e->session;
+	atomic_store_explicit(published(s, key->local_index), keypair, memory_order_release);
+	if (!key->is_initiator && !e->is_unconfirmed) {
+		e->is_unconfirmed = true;
+		s->peers->nb_unconfirmed++;
+	}
+}
+
+static void
+release(struct sl_service *s, uint32_t index)
+{
+	struct index_slot *slot = slot_of(s, index);
+	struct sl_keypair *keypair;
+	struct sl_session *session;
+
+	if (slot == NULL)
+		return;
+	keypair = atomic_exchange(published(s, index), NULL);
+	if (keypair != NULL) {
+		session = &s->sessions->sessions[slot->entry->session];
+		if (atomic_load(&session->current) == keypair)
+			atomic_store(&session->current, NULL);
+		retire(s, keypair);
+	}
+	*slot = (struct index_slot){ .entry = NULL };
+}
+
+// ---- What the workers are told -------------------------------------------------------------------------
+
+static void
+mail_endpoint(struct sl_service *s, const struct entry *e)
+{
+	const struct sl_net *net = sl_dp_net(s->dp);
+	const struct sl_route *route = sl_net_route(net, e->remote.ip);
+
+	for (unsigned k = 0; k < sl_dp_nb_workers(s->dp); k++) {
+		struct sl_mail *mail = sl_dp_alloc_mail(s->dp);
+
+		if (mail == NULL)
+			return;
+		mail->kind = SL_MAIL_ENDPOINT;
+		mail->session = e->session;
+		mail->remote = e->remote.ip;
+		mail->remote_port = e->remote.port;
+		mail->local = e->local.ip;
+		mail->local_port = e->local.port;
+		mail->is_initiator = (e->peer.flags & SL_PEER_INITIATES) != 0;
+		mail->mtu_bytes = route == NULL ? 1500 : net->ports[route->port].mtu_bytes;
+		if (sl_dp_send_mail(s->dp, k, mail) != 0)
+			sl_dp_free_mail(mail);
+	}
+}
+
+static void
+confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
+{
+	struct sl_session *session = &s->sessions->sessions[e->session];
+	struct sl_keypair *keypair = atomic_load(published(s, event->index));
+
+	if (keypair == NULL)
+		return;
+	session->tenant = e->tenant;
+	session->network = e->network;
+	session->nb_lanes = keypair->nb_lanes;
+	session->peer_workers = keypair->peer_workers;
+	if (!e->is_up) {
+		// Endpoints first: a worker that sees the key must know where to send.
+		mail_endpoint(s, e);
+		atomic_store(&session->established_ns, s->now_ns);
+		sl_log(SL_LOG_NOTICE, "peer-up", "session with %s is up", session->name);
+	}
+	atomic_store(&session->kind, SL_SESSION_TUNNEL);
+	atomic_store_explicit(&session->current, keypair, memory_order_release);
+	e->is_up = true;
+	e->is_dead = false;
+}
+
+static void
+go_down(struct sl_service *s, struct entry *e, const char *why)
+{
+	struct sl_session *session = &s->sessions->sessions[e->session];
+
+	atomic_store(&session->current, NULL);
+	if (e->is_up)
+		sl_log(SL_LOG_WARNING, "peer-down", "session with %s: %s", session->name, why);
+	e->is_up = false;
+}
+
+// ---- Datagrams of our own --------------------------------------------------------------------------------
+
+static void
+send_datagram(
+	struct sl_service *s,
+	struct address from,
+	struct address to,
+	const uint8_t *bytes,
+	uint16_t nb_bytes
+)
+{
+	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
+	struct sl_ip4_ends ends = { .source = from.ip, .destination = to.ip };
+	struct rte_ipv4_hdr *ip;
+	struct rte_udp_hdr *udp;
+	uint16_t udp_bytes = (uint16_t)(sizeof(*udp) + nb_bytes), sum;
+
+	ip = m == NULL ? NULL : (void *)rte_pktmbuf_append(m, (uint16_t)(sizeof(*ip) + udp_bytes));
+	if (ip == NULL) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	udp = (struct rte_udp_hdr *)(ip + 1);
+	*udp = (struct rte_udp_hdr
+	){ .src_port = from.port, .dst_port = to.port, .dgram_len = rte_cpu_to_be_16(udp_bytes) };
+	memcpy(udp + 1, bytes, nb_bytes);
+	sum = (uint16_t)~sl_sum_add(
+		sl_sum(udp, udp_bytes),
+		sl_ip4_pseudo_sum(ends.source, ends.destination, IPPROTO_UDP, udp_bytes)
+	);
+	udp->dgram_cksum = sum == 0 ? 0xffff : sum;
+	sl_ip4_fill(
+		ip,
+		ends,
+		IPPROTO_UDP,
+		(uint16_t)(sizeof(*ip) + udp_bytes),
+		DSCP_HANDSHAKE,
+		OUTER_TTL,
+		SL_IP4_DF
+	);
+	sl_meta(m)->l4_offset = sizeof(*ip);
+	sl_meta(m)->protocol = IPPROTO_UDP;
+	to_worker(s, 0, SL_STAGE_IP4, m);
+}
+
+// Proves a new key to the responder, and keeps a NAT open.
+static void
+send_heartbeat(struct sl_service *s, const struct entry *e)
+{
+	struct sl_heartbeat beat = { .state = SL_HEARTBEAT_READY, .timestamp_ns = s->now_ns };
+	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
+
+	if (m == NULL)
+		return;
+	sl_heartbeat_put((uint8_t *)rte_pktmbuf_append(m, SL_REC_HEARTBEAT_BYTES), &beat);
+	sl_meta(m)->session = e->session;
+	to_worker(s, 0, SL_STAGE_SEAL, m);
+}
+
+static void
+carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
+{
+	switch (event->type) {
+	case SL_PEER_SEND:
+		send_datagram(
+			s,
+			event->to_source ? s->peers->arrived_at : e->local,
+			event->to_source ? s->peers->arrived_from : e->remote,
+			event->bytes,
+			event->nb_bytes
+		);
+		break;
+	case SL_PEER_INSTALL:
+		if (!event->key.is_initiator) {
+			e->remote = s->peers->arrived_from;
+			e->local = s->peers->arrived_at;
+		}
+		install(s, e, &event->key);
+		break;
+	case SL_PEER_CONFIRMED:
+		confirm(s, e, event);
+		break;
+	case SL_PEER_RELEASE:
+		release(s, event->index);
+		break;
+	case SL_PEER_KEEPALIVE:
+		send_heartbeat(s, e);
+		break;
+	case SL_PEER_RESTARTED:
+		atomic_fetch_add(&s->sessions->sessions[e->session].epoch, 1);
+		e->is_up = false; // its lanes begin anew
+		break;
+	case SL_PEER_EXPIRED:
+		go_down(s, e, "no key is left, the peer does not answer");
+		break;
+	case SL_PEER_GAVE_UP:
+	default:
+		break;
+	}
+}
+
+static void
+carry_out_all(struct sl_service *s, struct sl_peer_output *out, struct entry *e)
+{
+	for (unsigned i = 0; i < out->nb; i++) {
+		// A cookie reply is for the source alone and may be about no peer.
+		if (e == NULL && out->events[i].type == SL_PEER_SEND)
+			send_datagram(
+				s,
+				s->peers->arrived_at,
+				s->peers->arrived_from,
+				out->events[i].bytes,
+				out->events[i].nb_bytes
+			);
+		else if (e != NULL)
+			carry_out(s, e, &out->events[i]);
+	}
+	sl_peer_output_wipe(out);
+}
+
+// ---- Turns -------------------------------------------------------------------------------------------------
+
+void
+peers_handshake(struct sl_service *s, struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct sl_meta *meta = sl_meta(m);
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(
+		m, const struct rte_udp_hdr *, meta->l4_offset
+	);
+	size_t at = meta->l4_offset + sizeof(*udp);
+	uint8_t source[SL_COOKIE_ADDRESS_BYTES];
+	struct sl_peer_output out = { .nb = 0 };
+
+	s->stats.nb_handshakes++;
+	s->peers->arrived_from = (struct address){ ip->src_addr, udp->src_port };
+	s->peers->arrived_at = (struct address){ ip->dst_addr, udp->dst_port };
+	sl_ip4_map(source, ip->src_addr);
+	memcpy(source + 16, &udp->src_port, 2);
+	if (rte_pktmbuf_data_len(m) <= at ||
+	    sl_peer_receive(
+		    &s->peers->local,
+		    rte_pktmbuf_mtod_offset(m, const uint8_t *, at),
+		    rte_pktmbuf_data_len(m) - at,
+		    source,
+		    s->is_busy ? SL_PEER_UNDER_LOAD : SL_PEER_CALM,
+		    both_clocks(s),
+		    &out
+	    ) > SL_PEER_COOKIE_SENT)
+		s->stats.nb_handshakes_bad++;
+	carry_out_all(s, &out, out.peer == NULL ? NULL : out.peer->owner);
+	rte_pktmbuf_free(m);
+}
+
+// Has the first datagram under a new key come? Workers say so in the keypair.
+static void
+look_for_confirmation(struct sl_service *s, struct entry *e)
+{
+	struct sl_peer_output out = { .nb = 0 };
+	struct sl_keypair *keypair;
+
+	if (!e->peer.next.is_used) {
+		e->is_unconfirmed = false;
+		s->peers->nb_unconfirmed--;
+		return;
+	}
+	keypair = atomic_load(published(s, e->peer.next.index));
+	if (keypair == NULL || !atomic_load(&keypair->confirmed))
+		return;
+	e->is_unconfirmed = false;
+	s->peers->nb_unconfirmed--;
+	sl_peer_note_opened(&e->peer, e->peer.next.index, SL_PEER_EMPTY, both_clocks(s), &out);
+	carry_out_all(s, &out, e);
+}
+
+// A session that is silent is dead: nothing is sealed for it until it is heard of again.
+static void
+look_for_life(struct sl_service *s, struct entry *e)
+{
+	struct sl_session *session = &s->sessions->sessions[e->session];
+	uint64_t heard_ns = session->lanes[0].heard_ns;
+	uint64_t dead_ns = s->config->timers.dead_ms * SL_NS_PER_MS;
+	bool is_silent = s->now_ns > heard_ns && s->now_ns - heard_ns > dead_ns &&
+		s->now_ns - atomic_load(&session->established_ns) > dead_ns;
+	struct sl_peer_output out = { .nb = 0 };
+
+	if (e->is_up && is_silent) {
+		go_down(s, e, "silent; new flows go elsewhere until it is heard again");
+		e->is_dead = true;
+		sl_peer_initiate(&e->peer, both_clocks(s), &out);
+		carry_out_all(s, &out, e);
+	} else if (e->is_dead && !is_silent && e->peer.current.is_used) {
+		atomic_store(&session->current, atomic_load(published(s, e->peer.current.index)));
+		e->is_dead = false;
+		e->is_up = true;
+		sl_log(SL_LOG_NOTICE, "peer-up", "session with %s is heard again", session->name);
+	}
+}
+
+// Initiations need a floor of their timestamps on disk; see tai64n.h.
+static void
+keep_floor(struct sl_service *s)
+{
+	struct peers *p = s->peers;
+	uint64_t wanted = sl_tai64n_floor_wanted(&p->local.clock, both_clocks(s).wall_ns);
+
+	if (wanted == 0 || p->is_floor_asked)
+		return;
+	p->is_floor_asked = sl_store_put(
+				    s->store, COOKIE_FLOOR, "floor/own", &wanted, sizeof(wanted)
+			    ) == 0;
+	p->floor_asked_ns = wanted;
+}
+
+void
+peers_floor_done(struct sl_service *s, bool is_on_disk)
+{
+	struct sl_peer_output out = { .nb = 0 };
+	struct peers *p = s->peers;
+
+	p->is_floor_asked = false;
+	if (!is_on_disk)
+		return;
+	sl_tai64n_floor_is(&p->local.clock, p->floor_asked_ns);
+	if (p->has_floor)
+		return;
+	p->has_floor = true;
+	for (uint32_t i = 0; i < p->nb_entries; i++)
+		if (p->entries[i].is_used && (p->entries[i].peer.flags & SL_PEER_INITIATES)) {
+			sl_peer_initiate(&p->entries[i].peer, both_clocks(s), &out);
+			carry_out_all(s, &out, &p->entries[i]);
+			out.nb = 0;
+		}
+}
+
+unsigned
+peers_work(struct sl_service *s)
+{
+	struct peers *p = s->peers;
+	struct sl_peer_output out = { .nb = 0 };
+	bool is_liveness_due = s->now_ns >= p->next_liveness_ns;
+	unsigned nb_done = 0;
+
+	for (uint32_t i = 0; i < p->nb_entries; i++) {
+		struct entry *e = &p->entries[i];
+
+		if (!e->is_used)
+			continue;
+		if (e->is_unconfirmed)
+			look_for_confirmation(s, e);
+		if (is_liveness_due)
+			look_for_life(s, e);
+		if (sl_peer_next_deadline(&e->peer) > s->now_ns)
+			continue;
+		sl_peer_run(&e->peer, both_clocks(s), &out);
+		carry_out_all(s, &out, e);
+		out.nb = 0;
+		nb_done++;
+	}
+	if (is_liveness_due) {
+		p->next_liveness_ns = s->now_ns + LIVENESS_NS;
+		keep_floor(s);
+	}
+	free_retired(s);
+	return nb_done;
+}
+
+uint64_t
+peers_wake_ns(const struct sl_service *s)
+{
+	uint64_t wake_ns = s->peers->next_liveness_ns;
+
+	if (s->peers->nb_unconfirmed != 0)
+		wake_ns = RTE_MIN(wake_ns, s->now_ns + UNCONFIRMED_NS);
+	return wake_ns;
+}
+
+// ---- Configuration ---------------------------------------------------------------------------------------------
+
+static void
+add_peer(struct sl_service *s, struct entry *e, const struct sl_service_peer *from)
+{
+	struct sl_session *session = &s->sessions->sessions[from->session];
+	struct sl_noise_shared_key psk;
+	struct sl_noise_public public;
+	bool is_initiator = from->remote_port != 0;
+
+	memcpy(public.octets, from->public_key, sizeof(public.octets));
+	memcpy(psk.octets, from->psk, sizeof(psk.octets));
+	memset(e, 0, sizeof(*e));
+	if (sl_peer_init(
+		    &e->peer,
+		    &s->peers->local,
+		    &public,
+		    from->has_psk ? &psk : NULL,
+		    is_initiator ? SL_PEER_INITIATES | SL_PEER_PERSISTENT : 0,
+		    0
+	    ) != SL_NOISE_OK) {
+		sl_log(SL_LOG_ERROR, "peer-key", "the public key of %s is not one", from->name);
+		return;
+	}
+	sl_wipe(&psk, sizeof(psk));
+	e->peer.owner = e;
+	e->is_used = true;
+	e->session = from->session;
+	memcpy(e->public_key, from->public_key, sizeof(e->public_key));
+	e->remote = (struct address){ rte_cpu_to_be_32(from->remote),
+				      rte_cpu_to_be_16(from->remote_port) };
+	e->local = (struct address){ rte_cpu_to_be_32(from->local),
+				     rte_cpu_to_be_16(from->local_port) };
+	session->id = from->session;
+	snprintf(session->name, sizeof(session->name), "%s", from->name);
+	if (is_initiator && s->peers->has_floor) {
+		struct sl_peer_output out = { .nb = 0 };
+
+		sl_peer_initiate(&e->peer, both_clocks(s), &out);
+		carry_out_all(s, &out, e);
+	}
+}
+
+static void
+drop_peer(struct sl_service *s, struct entry *e)
+{
+	struct sl_peer_output out = { .nb = 0 };
+
+	go_down(s, e, "no longer configured");
+	sl_peer_fini(&e->peer, &out);
+	carry_out_all(s, &out, e);
+	s->peers->nb_unconfirmed -= e->is_unconfirmed;
+	memset(e, 0, sizeof(*e));
+}
+
+void
+peers_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb)
+{
+	struct peers *p = s->peers;
+
+	for (uint32_t i = 0; i < p->nb_entries; i++)
+		p->entries[i].is_wanted = false;
+	for (unsigned i = 0; i < nb; i++) {
+		struct entry *e;
+
+		if (peers[i].session >= p->nb_entries)
+			continue;
+		e = &p->entries[peers[i].session];
+		if (e->is_used &&
+		    memcmp(e->public_key, peers[i].public_key, sizeof(e->public_key)) != 0)
+			drop_peer(s, e);
+		if (!e->is_used)
+			add_peer(s, e, &peers[i]);
+		e->is_wanted = true;
+		e->tenant = peers[i].tenant;
+		e->network = peers[i].network;
+		s->sessions->sessions[e->session].weight = peers[i].weight;
+	}
+	for (uint32_t i = 0; i < p->nb_entries; i++)
+		if (p->entries[i].is_used && !p->entries[i].is_wanted)
+			drop_peer(s, &p->entries[i]);
+}
+
+// ---- Life ------------------------------------------------------------------------------------------------------
+
+static void
+read_floor(void *arg, const char *key, const void *value, size_t nb_bytes)
+{
+	uint64_t *floor_ns = arg;
+
+	(void)key;
+	if (nb_bytes == sizeof(*floor_ns))
+		memcpy(floor_ns, value, sizeof(*floor_ns));
+}
+
+int
+peers_create(struct sl_service *s, const struct sl_service_conf *conf)
+{
+	struct peers *p = calloc(1, sizeof(*p));
+	struct sl_noise_private_key key;
+	uint64_t floor_ns = 0;
+
+	s->peers = p;
+	if (p == NULL)
+		return -ENOMEM;
+	p->nb_entries = s->sessions->nb_sessions;
+	p->entries = calloc(p->nb_entries, sizeof(*p->entries));
+	p->slots = calloc(s->sessions->nb_slots, sizeof(*p->slots));
+	p->engine = sl_aead_create(SL_AEAD_BEST);
+	if (p->entries == NULL || p->slots == NULL || p->engine == NULL)
+		return -ENOMEM;
+	memcpy(key.octets, conf->key->bytes, sizeof(key.octets));
+	if (sl_peer_local_init(&p->local, &sl_noise_tunnel, &key) != SL_NOISE_OK)
+		return -EINVAL;
+	sl_wipe(&key, sizeof(key));
+	p->local.hello = (struct sl_hello){
+		.version = SL_HELLO_VERSION,
+		.nb_lanes = conf->nb_lanes,
+		.nb_workers = (uint16_t)sl_dp_nb_workers(s->dp),
+		.incarnation = service_random(NULL),
+		.ciphers = SL_HELLO_AES | SL_HELLO_CHACHA20,
+	};
+	p->local.context = s;
+	p->local.by_public = by_public;
+	p->local.by_index = by_index;
+	p->local.take_index = take_index;
+	if (sl_store_values(s->store, "floor/own", read_floor, &floor_ns) < 0)
+		return -EIO;
+	sl_tai64n_clock_init(&p->local.clock, floor_ns);
+	return 0;
+}
+
+void
+peers_free(struct sl_service *s)
+{
+	struct peers *p = s->peers;
+
+	if (p == NULL)
+		return;
+	for (uint32_t i = 0; p->entries != NULL && i < p->nb_entries; i++)
+		if (p->entries[i].is_used)
+			drop_peer(s, &p->entries[i]);
+	free_retired(s);
+	sl_peer_local_wipe(&p->local);
+	if (p->engine != NULL)
+		sl_aead_destroy(p->engine);
+	free(p->entries);
+	free(p->slots);
+	free(p);
+	s->peers = NULL;
+}

@@ -1,0 +1,374 @@
+// resolving: on the connector, the private addresses of names (for OPEN) and answers of other types
+// (for RESOLVE); on the PoP, a client's question of another type sent through the tunnel.
+#include "internal.h"
+
+#include <errno.h>
+#include <sluice/dns/answer.h>
+#include <sluice/dns/scrub.h>
+#include <sluice/dp/reply.h>
+#include <sluice/proto/record.h>
+
+#define EVENTS_PER_TURN 256u
+#define NAMES_MAX       16384u
+#define TTL_FLOOR_S     1u // what a worker keeps a TTL of 0 for: the packets of this turn
+
+int
+resolving_create(struct sl_service *s)
+{
+	const struct sl_config_connector_role *role = &s->config->connector;
+	struct sl_resolver_config config = {
+		.names_max = NAMES_MAX,
+		.random = service_random,
+		.deadline_ns = (uint64_t)s->config->timers.resolve_ms * SL_NS_PER_MS,
+	};
+
+	if (s->config->node.role != SL_ROLE_CONNECTOR)
+		return 0;
+	for (unsigned i = 0; i < role->nb_resolvers && i < SL_UPSTREAMS_MAX; i++)
+		config.servers[config.nb_servers++] = (struct sl_upstream_address){
+			.address = role->resolvers[i].address,
+			.port = role->resolvers[i].port,
+		};
+	for (unsigned i = 0; i < role->search.nb && i < SL_RESOLVER_SEARCH_MAX; i++)
+		config.search[config.nb_search++] = role->search.list[i];
+	s->resolver = sl_resolver_create(&config);
+	return s->resolver == NULL ? -ENOMEM : 0;
+}
+
+void
+resolving_free(struct sl_service *s)
+{
+	sl_resolver_free(s->resolver);
+}
+
+// ---- OPEN: a name the worker has no address for --------------------------------------------------
+
+static uint8_t
+reason_of(enum sl_resolved result)
+{
+	return result == SL_RESOLVED_NO_NAME ? SL_CLOSE_NO_NAME : SL_CLOSE_RESOLVER;
+}
+
+static void
+mail_name(
+	struct sl_service *s,
+	unsigned worker,
+	const struct sl_open *open,
+	uint16_t tenant,
+	const struct sl_resolver_result *result
+)
+{
+	struct sl_mail *mail = sl_dp_alloc_mail(s->dp);
+
+	if (mail == NULL)
+		return;
+	mail->kind = SL_MAIL_NAME;
+	mail->tenant = tenant;
+	mail->name_bytes = open->destination_bytes;
+	mail->ttl_s = result->ttl_s;
+	mail->nb_addresses = 0;
+	mail->reason = reason_of(result->result);
+	for (unsigned i = 0; result->result == SL_RESOLVED_OK && i < result->nb_addresses; i++)
+		memcpy(&mail->addresses[mail->nb_addresses++], result->addresses[i], 4);
+	memcpy(mail->name, open->destination, open->destination_bytes);
+	mail->name[open->destination_bytes] = '\0';
+	if (sl_dp_send_mail(s->dp, worker, mail) != 0)
+		sl_dp_free_mail(mail);
+}
+
+// The OPEN goes back to its worker with an address, or with the reason why there is none.
+static void
+open_resolved(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_result *result)
+{
+	struct sl_meta *meta = sl_meta(m);
+	struct sl_open open;
+	struct sl_rec rec;
+	size_t used;
+
+	meta->resolved = 0;
+	meta->reason = reason_of(result->result);
+	if (result->result == SL_RESOLVED_OK && result->nb_addresses != 0)
+		memcpy(&meta->resolved, result->addresses[0], 4);
+	// What may be kept goes into the worker's cache first, so that the packets behind find it.
+	if (result->ttl_s != 0 && result->result <= SL_RESOLVED_NO_NAME &&
+	    sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) ==
+		    SL_REC_OK &&
+	    sl_open_parse(&rec, &open) == SL_BODY_OK)
+		mail_name(
+			s, meta->worker, &open, s->sessions->sessions[meta->session].tenant, result
+		);
+	to_worker(s, meta->worker, SL_STAGE_RESOLVED, m);
+}
+
+static bool
+open_name(const struct rte_mbuf *m, struct sl_name *name)
+{
+	char text[SL_NAME_MAX_BYTES + 1];
+	struct sl_open open;
+	struct sl_rec rec;
+	size_t used;
+
+	if (sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) !=
+		    SL_REC_OK ||
+	    sl_open_parse(&rec, &open) != SL_BODY_OK ||
+	    open.destination_kind != SL_DESTINATION_NAME)
+		return false;
+	memcpy(text, open.destination, open.destination_bytes);
+	text[open.destination_bytes] = '\0';
+	return sl_name_from_text(name, text) == SL_NAME_OK;
+}
+
+void
+resolving_open(struct sl_service *s, struct rte_mbuf *m)
+{
+	struct sl_resolver_result result = { .result = SL_RESOLVED_BUSY };
+	struct sl_name name;
+	uint32_t hold;
+
+	if (s->resolver == NULL || !open_name(m, &name)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	hold = hold_put(s, HOLD_OPEN, 0, m);
+	if (hold == UINT32_MAX)
+		return;
+	if (sl_resolver_ask(s->resolver, &name, SL_DNS_A, hold, s->now_ns, &result))
+		open_resolved(s, hold_take(s, hold, HOLD_OPEN), &result);
+}
+
+// ---- RESOLVE at the connector ----------------------------------------------------------------------
+
+static void
+send_resolve(
+	struct sl_service *s,
+	uint32_t session,
+	uint16_t lane,
+	uint32_t token,
+	bool is_answer,
+	const uint8_t *message,
+	size_t nb_bytes
+)
+{
+	struct sl_resolve resolve = { .token = token,
+				      .is_answer = is_answer,
+				      .nb_bytes = (uint32_t)nb_bytes };
+	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
+	uint8_t *p;
+
+	p = m == NULL ? NULL
+		      : (void *)rte_pktmbuf_append(m, (uint16_t)(SL_RESOLVE_HEAD_BYTES + nb_bytes));
+	if (p == NULL) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	memcpy(p + sl_resolve_put(p, &resolve), message, nb_bytes);
+	sl_meta(m)->session = session;
+	sl_meta(m)->lane = lane;
+	to_worker(s, lane % sl_dp_nb_workers(s->dp), SL_STAGE_SEAL, m);
+}
+
+static void
+resolve_done(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_result *result)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	struct sl_resolve resolve;
+	struct sl_rec rec;
+	size_t used;
+
+	if (sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) ==
+		    SL_REC_OK &&
+	    sl_resolve_parse(&rec, &resolve) == SL_BODY_OK && result->message != NULL)
+		send_resolve(
+			s,
+			meta->session,
+			meta->lane,
+			resolve.token,
+			true,
+			result->message,
+			result->nb_message_bytes
+		);
+	rte_pktmbuf_free(m);
+}
+
+static void
+resolve_question(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolve *resolve)
+{
+	struct sl_resolver_result result = { .result = SL_RESOLVED_BUSY };
+	struct sl_query query;
+	uint32_t hold;
+
+	if (s->resolver == NULL ||
+	    sl_query_parse(&query, resolve->message, resolve->nb_bytes) != SL_QUERY_OK) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	hold = hold_put(s, HOLD_RESOLVE, 0, m);
+	if (hold == UINT32_MAX)
+		return;
+	if (sl_resolver_ask(s->resolver, &query.name, query.type, hold, s->now_ns, &result))
+		resolve_done(s, hold_take(s, hold, HOLD_RESOLVE), &result);
+}
+
+static unsigned
+resolver_work(struct sl_service *s)
+{
+	struct sl_resolver_event event;
+	struct rte_mbuf *m;
+	unsigned nb_done = 0;
+
+	for (; nb_done < EVENTS_PER_TURN && sl_resolver_poll(s->resolver, s->now_ns, &event);
+	     nb_done++) {
+		switch (event.kind) {
+		case SL_RESOLVER_SEND:
+		case SL_RESOLVER_NEED_TCP:
+			query_send(s, 0, event.token, event.server, event.message, event.nb_bytes);
+			break;
+		case SL_RESOLVER_RELEASE:
+			query_release(s, 0, event.token);
+			break;
+		case SL_RESOLVER_RESULT:
+			m = hold_take(s, (uint32_t)event.cookie, HOLD_OPEN);
+			if (m != NULL) {
+				open_resolved(s, m, &event.result);
+				break;
+			}
+			m = hold_take(s, (uint32_t)event.cookie, HOLD_RESOLVE);
+			if (m != NULL)
+				resolve_done(s, m, &event.result);
+			break;
+		default:
+			break;
+		}
+	}
+	return nb_done;
+}
+
+unsigned
+resolving_work(struct sl_service *s)
+{
+	return s->resolver == NULL ? 0 : resolver_work(s);
+}
+
+// ---- RESOLVE at the PoP ------------------------------------------------------------------------------
+
+// The first session of the network that is up; RESOLVE needs no balance.
+static uint32_t
+session_of(const struct sl_service *s, uint32_t network)
+{
+	const struct sl_network *n = &s->snapshot->networks[network];
+
+	for (unsigned i = 0; i < n->nb_sessions; i++)
+		if (atomic_load(&s->sessions->sessions[n->sessions[i]].current) != NULL)
+			return n->sessions[i];
+	return SL_NO_SESSION;
+}
+
+// What is asked of the private DNS: the client's question, under the target's name for an alias, and
+// nothing else that the client wrote.
+static size_t
+build_question(
+	uint8_t *out, size_t room, const struct sl_query *query, const struct sl_choice *choice
+)
+{
+	struct sl_name target;
+
+	if (choice->target == SL_TARGET_NAME &&
+	    sl_name_from_text(&target, choice->target_name) == SL_NAME_OK)
+		return sl_query_build(
+			out, room, 0, target.wire, target.nb_bytes, query->type, SL_DNS_RD
+		);
+	return sl_query_build(
+		out, room, 0, query->name.wire, query->name.nb_bytes, query->type, SL_DNS_RD
+	);
+}
+
+void
+resolving_client_query(struct sl_service *s, struct rte_mbuf *m)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	const struct sl_client *client = &s->snapshot->clients[meta->client];
+	const struct sl_policy *policy = s->snapshot->tenants[client->tenant].policy;
+	uint8_t question[SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4 + SL_DNS_OPT_BYTES], *message;
+	uint16_t nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
+	struct sl_matches matches;
+	struct sl_choice choice;
+	struct sl_query query;
+	uint32_t session, hold;
+	size_t nb_question;
+
+	if (nb_bytes == 0 || sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	sl_policy_match(policy, &query.name, sl_name_hash(&query.name, &s->name_key), &matches);
+	if (sl_policy_choose(policy, &matches, client->groups, IPPROTO_UDP, SL_DNS_PORT, &choice) !=
+	    SL_CHOICE_ADMITTED) {
+		names_fail(s, m, SL_ANSWER_NODATA);
+		return;
+	}
+	session = session_of(s, choice.network);
+	if (session == SL_NO_SESSION) {
+		names_fail(s, m, SL_ANSWER_NO_CONNECTOR);
+		return;
+	}
+	nb_question = build_question(question, sizeof(question), &query, &choice);
+	hold = hold_put(s, HOLD_ASK, session, m);
+	if (hold != UINT32_MAX && nb_question != 0)
+		send_resolve(s, session, 0, hold, false, question, nb_question);
+}
+
+static void
+resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_resolve *resolve)
+{
+	uint8_t out[SL_DNS_EDNS_BYTES], *message;
+	struct sl_scrubbed scrubbed;
+	struct sl_query query;
+	struct rte_mbuf *m;
+	uint16_t nb_bytes;
+
+	if (resolve->token >= NB_HOLDS ||
+	    s->holds.slots[resolve->token].key != sl_meta(record)->session)
+		return;
+	m = hold_take(s, resolve->token, HOLD_ASK);
+	if (m == NULL)
+		return;
+	nb_bytes = sl_udp_payload(m, sl_meta(m)->l4_offset, &message);
+	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK ||
+	    sl_scrub(
+		    &scrubbed,
+		    &query,
+		    NULL,
+		    resolve->message,
+		    resolve->nb_bytes,
+		    out,
+		    sizeof(out),
+		    RTE_MIN((size_t)query.edns_bytes, sizeof(out))
+	    ) != SL_SCRUB_OK) {
+		names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
+		return;
+	}
+	memcpy(message, out, scrubbed.nb_bytes);
+	sl_udp_reply(m, sl_meta(m)->l4_offset, (uint16_t)scrubbed.nb_bytes);
+	to_worker(s, sl_meta(m)->worker, SL_STAGE_TO_CLIENT, m);
+}
+
+void
+resolving_record(struct sl_service *s, struct rte_mbuf *m)
+{
+	struct sl_resolve resolve;
+	struct sl_rec rec;
+	size_t used;
+
+	if (sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) !=
+		    SL_REC_OK ||
+	    sl_resolve_parse(&rec, &resolve) != SL_BODY_OK) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (!resolve.is_answer) {
+		resolve_question(s, m, &resolve);
+		return;
+	}
+	resolve_answer(s, m, &resolve);
+	rte_pktmbuf_free(m);
+}

@@ -1,0 +1,275 @@
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define PUNTS_PER_TURN 256u
+
+uint64_t
+service_random(void *context)
+{
+	uint64_t bits;
+
+	(void)context;
+	// Without entropy no query may leave: an ID that can be guessed is worse than none.
+	if (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
+		abort();
+	return bits;
+}
+
+// ---- Holds ------------------------------------------------------------------------------------------
+
+static void
+holds_init(struct holds *h)
+{
+	for (uint32_t i = 0; i < NB_HOLDS; i++)
+		h->slots[i].next_free = i + 2 <= NB_HOLDS ? i + 2 : 0;
+	h->first_free = 1;
+}
+
+uint32_t
+hold_put(struct sl_service *s, enum hold_kind kind, uint64_t key, struct rte_mbuf *m)
+{
+	uint32_t index = s->holds.first_free - 1;
+	struct hold *h;
+
+	if (s->holds.first_free == 0) {
+		s->stats.nb_held_full++;
+		rte_pktmbuf_free(m);
+		return UINT32_MAX;
+	}
+	h = &s->holds.slots[index];
+	s->holds.first_free = h->next_free;
+	*h = (struct hold){ .mbuf = m, .key = key, .until_ns = s->now_ns + HOLD_NS, .kind = kind };
+	s->holds.nb_used++;
+	s->stats.nb_held = s->holds.nb_used;
+	return index;
+}
+
+struct rte_mbuf *
+hold_take(struct sl_service *s, uint32_t index, enum hold_kind kind)
+{
+	struct hold *h;
+	struct rte_mbuf *m;
+
+	if (index >= NB_HOLDS || s->holds.slots[index].kind != kind)
+		return NULL;
+	h = &s->holds.slots[index];
+	m = h->mbuf;
+	h->mbuf = NULL;
+	h->kind = HOLD_FREE;
+	h->next_free = s->holds.first_free;
+	s->holds.first_free = index + 1;
+	s->holds.nb_used--;
+	s->stats.nb_held = s->holds.nb_used;
+	return m;
+}
+
+// What has waited too long hears of it.
+static void
+holds_expire(struct sl_service *s)
+{
+	for (uint32_t i = 0; s->holds.nb_used != 0 && i < NB_HOLDS; i++) {
+		enum hold_kind kind = s->holds.slots[i].kind;
+		struct rte_mbuf *m;
+
+		if (kind == HOLD_FREE || s->holds.slots[i].until_ns > s->now_ns)
+			continue;
+		m = hold_take(s, i, kind);
+		switch (kind) {
+		case HOLD_NAME:
+			names_fail(s, m, SL_ANSWER_NOT_READY);
+			break;
+		case HOLD_ASK:
+			names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
+			break;
+		case HOLD_OPEN:
+			sl_meta(m)->resolved = 0;
+			sl_meta(m)->reason = SL_CLOSE_RESOLVER;
+			to_worker(s, sl_meta(m)->worker, SL_STAGE_RESOLVED, m);
+			break;
+		case HOLD_RESOLVE:
+		case HOLD_FREE:
+		default:
+			rte_pktmbuf_free(m);
+		}
+	}
+}
+
+void
+to_worker(struct sl_service *s, unsigned worker, uint8_t stage, struct rte_mbuf *m)
+{
+	sl_meta(m)->stage = stage;
+	if (sl_dp_send_mbuf(s->dp, worker % sl_dp_nb_workers(s->dp), m) != 0)
+		rte_pktmbuf_free(m);
+}
+
+// ---- A turn -------------------------------------------------------------------------------------------
+
+static void
+dispatch(struct sl_service *s, struct rte_mbuf *m)
+{
+	s->stats.nb_punts++;
+	switch ((enum sl_punt)sl_meta(m)->punt) {
+	case SL_PUNT_HANDSHAKE:
+		peers_handshake(s, m);
+		return;
+	case SL_PUNT_DNS_NAME:
+		names_query(s, m);
+		return;
+	case SL_PUNT_DNS_FORWARD:
+		forwarding_query(s, m);
+		return;
+	case SL_PUNT_DNS_RESOLVE:
+		resolving_client_query(s, m);
+		return;
+	case SL_PUNT_OPEN:
+		resolving_open(s, m);
+		return;
+	case SL_PUNT_ANSWER:
+		query_answer(s, m);
+		return;
+	case SL_PUNT_RECORD:
+		resolving_record(s, m);
+		return;
+	case SL_PUNT_NONE:
+	default:
+		rte_pktmbuf_free(m);
+	}
+}
+
+unsigned
+sl_service_turn(struct sl_service *s)
+{
+	struct rte_mbuf *punts[PUNTS_PER_TURN];
+	unsigned nb = sl_dp_poll_punts(s->dp, punts, PUNTS_PER_TURN), nb_done = nb;
+
+	s->now_ns = sl_clock_ns(s->clock);
+	s->is_busy = nb == PUNTS_PER_TURN;
+	for (unsigned i = 0; i < nb; i++)
+		dispatch(s, punts[i]);
+	nb_done += names_completions(s);
+	nb_done += peers_work(s);
+	nb_done += names_work(s);
+	nb_done += forwarding_work(s);
+	nb_done += resolving_work(s);
+	if (s->now_ns >= s->next_second_ns) {
+		s->next_second_ns = s->now_ns + SL_NS_PER_S / 4;
+		holds_expire(s);
+	}
+	return nb_done;
+}
+
+uint64_t
+sl_service_wake_ns(const struct sl_service *s)
+{
+	uint64_t wake_ns = RTE_MIN(s->next_second_ns, peers_wake_ns(s));
+
+	for (unsigned t = 0; t < s->nb_tenants; t++)
+		if (s->tenants[t].forward != NULL)
+			wake_ns = RTE_MIN(wake_ns, sl_forward_wake_ns(s->tenants[t].forward));
+	if (s->resolver != NULL)
+		wake_ns = RTE_MIN(wake_ns, sl_resolver_wake_ns(s->resolver));
+	return wake_ns;
+}
+
+// ---- Life -----------------------------------------------------------------------------------------------
+
+struct sl_service *
+sl_service_create(const struct sl_service_conf *conf)
+{
+	struct sl_service *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->dp = conf->dp;
+	s->clock = conf->clock;
+	s->config = conf->config;
+	s->store = conf->store;
+	s->sessions = conf->sessions;
+	s->name_key = *conf->name_key;
+	s->now_ns = sl_clock_ns(s->clock);
+	holds_init(&s->holds);
+	if (names_create(s) != 0 || forwarding_create(s) != 0 || resolving_create(s) != 0 ||
+	    peers_create(s, conf) != 0) {
+		sl_log(SL_LOG_ERROR,
+		       "start-failed",
+		       "no memory for the tables, or no state directory");
+		sl_service_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+sl_service_free(struct sl_service *s)
+{
+	if (s == NULL)
+		return;
+	for (uint32_t i = 0; i < NB_HOLDS; i++)
+		rte_pktmbuf_free(s->holds.slots[i].mbuf);
+	peers_free(s);
+	resolving_free(s);
+	forwarding_free(s);
+	names_free(s);
+	free(s);
+}
+
+void
+sl_service_config(
+	struct sl_service *s,
+	const struct sl_config *config,
+	const struct sl_snapshot *snapshot,
+	const struct sl_service_peer *peers,
+	unsigned nb_peers
+)
+{
+	s->config = config;
+	s->snapshot = snapshot;
+	for (unsigned t = 0; t < s->nb_tenants; t++) {
+		s->tenants[t].nb_claimed = 0;
+		s->tenants[t].is_compiled = false;
+	}
+	peers_config(s, peers, nb_peers);
+}
+
+struct sl_addresses *
+sl_service_addresses(struct sl_service *s, unsigned tenant_idx)
+{
+	return tenant_idx < s->nb_tenants ? s->tenants[tenant_idx].addresses : NULL;
+}
+
+bool
+sl_service_names_ready(const struct sl_service *s)
+{
+	struct sl_addresses_stats stats;
+
+	for (unsigned t = 0; t < s->nb_tenants; t++) {
+		if (s->snapshot == NULL ||
+		    s->tenants[t].nb_claimed < sl_policy_nb_exact(s->snapshot->tenants[t].policy))
+			return false;
+		sl_addresses_stats(s->tenants[t].addresses, &stats);
+		if (stats.nb_state[SL_NAME_PENDING] != 0)
+			return false;
+	}
+	return true;
+}
+
+const struct sl_service_stats *
+sl_service_stats(const struct sl_service *s)
+{
+	return &s->stats;
+}
+
+const struct sl_resolver *
+sl_service_resolver(const struct sl_service *s)
+{
+	return s->resolver;
+}
+
+const struct sl_forward *
+sl_service_forward(const struct sl_service *s, unsigned tenant_idx)
+{
+	return tenant_idx < s->nb_tenants ? s->tenants[tenant_idx].forward : NULL;
+}

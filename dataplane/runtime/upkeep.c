@@ -1,0 +1,198 @@
+#include <netinet/in.h>
+#include <sluice/dp/flow_table.h>
+#include <sluice/dp/names_cache.h>
+#include <sluice/dp/session.h>
+#include <sluice/dp/upkeep.h>
+#include <sluice/proto/keypair.h>
+#include <sluice/proto/record.h>
+
+#define SWEEP_PERIOD_DS 10u // the whole table is looked at this often
+#define SWEEP_MAX       4096u // records a tick, at most
+
+// A packet of this worker's own making, into its own mailbox: the next walk takes it.
+static bool
+to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
+{
+	sl_meta(m)->stage = stage;
+	if (rte_ring_sp_enqueue(w->from_worker[w->idx], m) == 0)
+		return true;
+	rte_pktmbuf_free_bulk(&m, 1);
+	return false;
+}
+
+static struct rte_mbuf *
+record_mbuf(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t nb_bytes)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+
+	if (m == NULL)
+		return NULL;
+	memset(sl_meta(m), 0, sizeof(struct sl_meta));
+	sl_meta(m)->session = session;
+	sl_meta(m)->lane = lane;
+	rte_pktmbuf_append(m, nb_bytes);
+	w->stats.created++;
+	return m;
+}
+
+// ---- Mail -------------------------------------------------------------------------------------------
+
+static void
+set_endpoint(struct sl_worker *w, const struct sl_mail *mail)
+{
+	struct sl_session *s = &w->sessions->sessions[mail->session];
+
+	for (uint16_t k = w->idx; k < SL_WIRE_MAX_LANES; k = (uint16_t)(k + w->nb_workers)) {
+		struct sl_lane_endpoint *e = &s->lanes[k];
+
+		e->remote = mail->remote;
+		e->remote_port = mail->remote_port;
+		e->local = mail->local;
+		e->local_port = mail->local_port;
+		if (mail->is_initiator)
+			e->local_port = rte_cpu_to_be_16((uint16_t
+			)(rte_be_to_cpu_16(mail->local_port) + k));
+		e->mtu_bytes = mail->mtu_bytes;
+		e->heard_ns = w->now_ns;
+	}
+}
+
+void
+sl_upkeep_mail(struct sl_worker *w, struct sl_mail *mail)
+{
+	switch ((enum sl_mail_kind)mail->kind) {
+	case SL_MAIL_ENDPOINT:
+		set_endpoint(w, mail);
+		break;
+	case SL_MAIL_NAME:
+		sl_names_cache_put(w->names, mail, w->now_ns);
+		break;
+	case SL_MAIL_SESSION_GONE:
+	case SL_MAIL_PEER_RESTARTED:
+	case SL_MAIL_STOP:
+	default:
+		break;
+	}
+}
+
+// ---- Expiry -----------------------------------------------------------------------------------------
+
+static uint32_t
+timeout_of(const struct sl_timeouts *t, const struct sl_flow *f)
+{
+	rte_be16_t service = f->kind == SL_FLOW_CLIENT ? f->key.destination_port_be
+						       : f->key.source_port_be;
+
+	switch ((uint8_t)f->key.scope_protocol) {
+	case IPPROTO_TCP:
+		if (f->tcp == SL_TCP_CLOSING || f->tcp == SL_TCP_RESET)
+			return t->tcp_closed_ds;
+		return f->tcp == SL_TCP_ESTABLISHED || f->tcp == SL_TCP_FIN_UP ||
+				f->tcp == SL_TCP_FIN_DOWN
+			? t->tcp_established_ds
+			: t->tcp_transitory_ds;
+	case IPPROTO_UDP:
+		return f->kind == SL_FLOW_QUERY || service == RTE_BE16(53) ? t->dns_ds : t->udp_ds;
+	default:
+		return t->icmp_ds;
+	}
+}
+
+static void
+send_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
+{
+	struct rte_mbuf *m;
+
+	if (f->link.peer_generation == 0)
+		return;
+	m = record_mbuf(w, f->link.session, f->link.lane, SL_REC_CLOSE_BYTES);
+	if (m == NULL)
+		return;
+	sl_close_put(
+		rte_pktmbuf_mtod(m, uint8_t *),
+		SL_RECORD_CLOSE,
+		f->link.peer_flow,
+		f->link.peer_generation,
+		reason
+	);
+	to_self(w, m, SL_STAGE_SEAL);
+}
+
+// The PoP is the authority on expiry and says CLOSE; a connector only forgets, later.
+static void
+expire(struct sl_worker *w, uint32_t index)
+{
+	struct sl_flow *f = sl_flow_at(w->flows, index);
+	uint16_t tenant = 0;
+
+	if (f->kind == SL_FLOW_CLIENT)
+		send_close(w, f, SL_CLOSE_DONE);
+	if (f->kind == SL_FLOW_HOST)
+		tenant = w->sessions->sessions[f->link.session].tenant;
+	sl_link_close(&f->link);
+	sl_flow_del(w->flows, index, tenant, w->now_ns);
+}
+
+static void
+sweep(struct sl_worker *w)
+{
+	struct sl_flow_table *t = w->flows;
+	uint32_t past_ds = w->now_ds - w->swept_ds;
+	uint64_t due = (uint64_t)t->nb_flows * past_ds / SWEEP_PERIOD_DS;
+
+	if (past_ds == 0 && due == 0)
+		return;
+	if (due > t->nb_flows)
+		due = t->nb_flows;
+	w->swept_ds = w->now_ds;
+	for (; due != 0; due--) {
+		struct sl_flow *f = &t->flows[t->sweep_at];
+
+		rte_prefetch0(&t->flows[(t->sweep_at + 8) % t->nb_flows].last_seen_ds);
+		if (f->kind != SL_FLOW_FREE &&
+		    w->now_ds - f->last_seen_ds > timeout_of(&w->timeouts, f))
+			expire(w, t->sweep_at);
+		else if (f->kind == SL_FLOW_CLIENT || f->kind == SL_FLOW_HOST)
+			sl_link_age(&f->link, (w->now_ds - f->last_seen_ds) / 10);
+		t->sweep_at = t->sweep_at + 1 == t->nb_flows ? 0 : t->sweep_at + 1;
+	}
+}
+
+// ---- Heartbeats -------------------------------------------------------------------------------------
+
+static void
+ping(struct sl_worker *w, uint32_t session)
+{
+	struct rte_mbuf *m = record_mbuf(w, session, 0, SL_REC_HEARTBEAT_BYTES);
+	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
+				     .timestamp_ns = w->now_ns,
+				     .state = SL_HEARTBEAT_READY };
+
+	if (m == NULL)
+		return;
+	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
+	to_self(w, m, SL_STAGE_SEAL);
+}
+
+// Lane 0 of every session belongs to worker 0, which so keeps all of them alive.
+static void
+heartbeats(struct sl_worker *w)
+{
+	if (w->idx != 0 || w->now_ns < w->next_beat_ns)
+		return;
+	w->next_beat_ns = w->now_ns + SL_HEARTBEAT_MS * SL_NS_PER_MS;
+	for (uint32_t i = 0; i < w->sessions->nb_sessions; i++) {
+		const struct sl_session *s = &w->sessions->sessions[i];
+
+		if (atomic_load_explicit(&s->kind, memory_order_relaxed) == SL_SESSION_TUNNEL &&
+		    atomic_load_explicit(&s->current, memory_order_relaxed) != NULL)
+			ping(w, i);
+	}
+}
+
+void
+sl_upkeep_tick(struct sl_worker *w)
+{
+	sweep(w);
+	heartbeats(w);
+}
