@@ -111,9 +111,13 @@ test_contents(void)
 		"{ address = \"git.corp.example\"; tcp = [80, 443]; groups = \"g\";\n"
 		"  network = \"m\"; names = 7; },\n"
 		"{ name = \"quiet\"; address = \"*.dev.corp.example\"; tcp = 22; groups = \"h\";\n"
-		"  deny = \"silent\"; network = \"n\"; }"
+		"  deny = \"silent\"; network = \"n\"; },\n"
+		"{ address = \"db.dev.corp.example\"; tcp = 1; groups = \"g\"; network = \"n\"; "
+		"},\n"
+		"{ address = \"open.dev.corp.example\"; tcp = 1; groups = \"g\";\n"
+		"  inherit = true; network = \"n\"; }"
 	);
-	static const uint32_t resource_ids[] = { 1001, 1002 };
+	static const uint32_t resource_ids[] = { 1001, 1002, 1003, 1004 };
 	static const uint32_t network_ids[] = { 31, 32 };
 	struct sl_compile how = {
 		.generation = 9,
@@ -144,6 +148,8 @@ test_contents(void)
 	CU_ASSERT_TRUE(c.resource == 1002 && c.network == 31);
 	CU_ASSERT_EQUAL(choose(policy, "x.dev.corp.example", 2, 23, &c), SL_CHOICE_DENIED);
 	CU_ASSERT_EQUAL(c.deny, SL_POLICY_SILENT);
+	CU_ASSERT_EQUAL(choose(policy, "db.dev.corp.example", 2, 22, &c), SL_CHOICE_UNKNOWN);
+	CU_ASSERT_EQUAL(choose(policy, "open.dev.corp.example", 2, 22, &c), SL_CHOICE_ADMITTED);
 	CU_ASSERT_EQUAL(choose(policy, "hg.corp.example", 3, 443, &c), SL_CHOICE_UNKNOWN);
 	sl_policy_free(policy);
 	sl_config_errors_free(&errors);
