@@ -2,6 +2,7 @@
 #include "instance.h"
 
 #include <errno.h>
+#include <sluice/dp/snapshot.h>
 #include <unistd.h>
 
 static void
@@ -46,7 +47,7 @@ sl_dp_alloc_mbuf(struct sl_dp *dp)
 	struct rte_mbuf *m = rte_pktmbuf_alloc(dp->pool);
 
 	if (m != NULL)
-		memset(sl_meta(m), 0, sizeof(struct sl_meta));
+		*sl_meta(m) = (struct sl_meta){ .client = SL_NO_CLIENT, .flow = SL_NO_FLOW };
 	return m;
 }
 

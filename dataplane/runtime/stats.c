@@ -84,6 +84,7 @@ sl_dp_worker_stats(const struct sl_dp *dp, struct sl_worker_stats *sum)
 		sum->sleeps += s->sleeps;
 		sum->handed_over += s->handed_over;
 		sum->punted += s->punted;
+		sum->from_session += s->from_session;
 		sum->created += s->created;
 		sum->consumed += s->consumed;
 		for (unsigned p = 0; p < SL_MAX_PORTS; p++) {

@@ -38,7 +38,6 @@ struct path_node {
 	struct sl_dp *dp;
 	struct jack *jacks[SL_MAX_PORTS];
 	unsigned nb_jacks;
-	uint64_t sent_in; // packets the test gave the workers other than by a port
 };
 
 struct host {
@@ -295,7 +294,7 @@ answered_by_host(struct jack *j, const struct rte_mbuf *m)
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	const struct rte_arp_hdr *arp = (const struct rte_arp_hdr *)(eth + 1);
 	uint8_t reply[sizeof(*eth) + sizeof(*arp)];
-	struct rte_ether_hdr *to_eth = (struct rte_ether_hdr *)reply;
+	struct rte_ether_hdr *to_eth = (void *)reply;
 	struct rte_arp_hdr *to_arp = (struct rte_arp_hdr *)(to_eth + 1);
 
 	if (eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_ARP) ||
@@ -414,7 +413,7 @@ path_drops(struct path_node *node, const char *reason)
 	return sl_dp_drops(node->dp, reason);
 }
 
-// received + created = sent + dropped + punted + consumed
+// received + created + from the session thread = sent + dropped + punted + consumed
 static void
 check_conservation(struct path_node *node)
 {
@@ -424,7 +423,7 @@ check_conservation(struct path_node *node)
 	uint64_t in, out;
 
 	sl_dp_worker_stats(node->dp, &s);
-	in = s.created;
+	in = s.created + s.from_session;
 	out = s.punted + s.consumed;
 	for (unsigned i = 0; i < SL_MAX_PORTS; i++) {
 		in += s.rx_pkts[i];

@@ -76,8 +76,8 @@ uint64_t path_now_ns(void);
 // The next frame that left by a port that leads to the test; its length, 0 if there is none.
 size_t path_take(struct path_node *node, unsigned port, void *frame, size_t room);
 
-// The next packet punted to the session thread, or NULL. The caller frees it. While `keep` was never
-// called punts stay in their ring until path_end().
+// The next packet punted to the session thread, or NULL. The caller frees it. Those never taken are
+// freed by path_end().
 struct rte_mbuf *path_take_punt(struct path_node *node);
 
 // Called on every round of path_run() in place of the session thread; returns how much it did.

@@ -54,7 +54,7 @@ test_echo(void)
 	struct path_node *n = add_one();
 	struct packet_spec spec = echo_to(n);
 	uint8_t frame[PATH_FRAME_BYTES];
-	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)frame;
+	const struct rte_ether_hdr *eth = (const void *)frame;
 
 	path_host(n, 0, packet_ip(HOST), HOST_MAC);
 	for (unsigned i = 0; i < 4; i++) {
@@ -84,7 +84,7 @@ test_arp_answer(void)
 {
 	struct path_node *n = add_one();
 	uint8_t frame[PATH_FRAME_BYTES];
-	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)frame;
+	const struct rte_ether_hdr *eth = (const void *)frame;
 	const struct rte_arp_hdr *arp = (const struct rte_arp_hdr *)(eth + 1);
 	size_t len = packet_arp(frame, RTE_ARP_OP_REQUEST, HOST_MAC, HOST, SELF);
 
@@ -258,7 +258,7 @@ test_frames(void)
 
 	for (unsigned i = 0; i < RTE_DIM(frames); i++) {
 		uint8_t frame[60] = { 0 };
-		struct rte_ether_hdr *eth = (struct rte_ether_hdr *)frame;
+		struct rte_ether_hdr *eth = (void *)frame;
 
 		eth->dst_addr = *path_mac(n, 0);
 		eth->dst_addr.addr_bytes[5] = frames[i].destination;
@@ -285,8 +285,7 @@ test_vlans(void)
 	struct path_node *n = path_add("vlans", SL_DP_POP, &net, NULL, 0);
 	struct packet_spec spec = echo_to(n);
 	uint8_t frame[PATH_FRAME_BYTES];
-	const struct rte_vlan_hdr
-		*tag = (const struct rte_vlan_hdr *)(frame + sizeof(struct rte_ether_hdr));
+	const struct rte_vlan_hdr *tag = (const void *)(frame + sizeof(struct rte_ether_hdr));
 	size_t len;
 
 	spec.vlan = 30;
@@ -422,7 +421,6 @@ send_own(struct path_node *n, const uint8_t *frame, size_t len, uint8_t stage)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(room);
 	memcpy(room, frame + sizeof(struct rte_ether_hdr), len - sizeof(struct rte_ether_hdr));
 	sl_meta(m)->stage = stage;
-	sl_dp_worker(path_dp(n), 0)->stats.created++;
 	CU_ASSERT_EQUAL(sl_dp_send_mbuf(path_dp(n), 0, m), 0);
 }
 

@@ -22,7 +22,7 @@ packet_ip(const char *text)
 static size_t
 put_ethernet(uint8_t *frame, const struct packet_spec *s)
 {
-	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)frame;
+	struct rte_ether_hdr *eth = (void *)frame;
 
 	eth->dst_addr = *s->to;
 	rte_ether_unformat_addr(s->from == NULL ? "02:aa:00:00:00:01" : s->from, &eth->src_addr);
@@ -30,7 +30,7 @@ put_ethernet(uint8_t *frame, const struct packet_spec *s)
 	if (s->vlan == 0)
 		return sizeof(*eth);
 	eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
-	*(struct rte_vlan_hdr *)(eth + 1) = (struct rte_vlan_hdr){
+	*(struct rte_vlan_hdr *)(void *)(eth + 1) = (struct rte_vlan_hdr){
 		.vlan_tci = rte_cpu_to_be_16(s->vlan),
 		.eth_proto = RTE_BE16(RTE_ETHER_TYPE_IPV4),
 	};
@@ -93,7 +93,7 @@ size_t
 packet_build(uint8_t *frame, size_t room, const struct packet_spec *s)
 {
 	size_t l2 = put_ethernet(frame, s), head = l4_header_bytes(s->protocol);
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + l2);
+	struct rte_ipv4_hdr *ip = (void *)(frame + l2);
 	size_t l4_bytes = head + s->payload_bytes;
 	uint8_t *l4 = (uint8_t *)(ip + 1);
 
@@ -124,7 +124,7 @@ packet_build(uint8_t *frame, size_t room, const struct packet_spec *s)
 void
 packet_fix_ip_checksum(uint8_t *frame)
 {
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + sizeof(struct rte_ether_hdr));
+	struct rte_ipv4_hdr *ip = (void *)(frame + sizeof(struct rte_ether_hdr));
 
 	ip->hdr_checksum = 0;
 	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, (size_t)(ip->version_ihl & 0xf) * 4);
@@ -171,7 +171,7 @@ fault(const struct rte_ipv4_hdr *ip, size_t nb_bytes)
 const struct rte_ipv4_hdr *
 packet_check(const uint8_t *frame, size_t nb_bytes)
 {
-	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)frame;
+	const struct rte_ether_hdr *eth = (const void *)frame;
 	size_t l2 = sizeof(*eth);
 	rte_be16_t type = eth->ether_type;
 	const struct rte_ipv4_hdr *ip;
@@ -202,7 +202,7 @@ packet_arp(
 	const char *target
 )
 {
-	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)frame;
+	struct rte_ether_hdr *eth = (void *)frame;
 	struct rte_arp_hdr *arp = (struct rte_arp_hdr *)(eth + 1);
 
 	memset(&eth->dst_addr, 0xff, sizeof(eth->dst_addr));

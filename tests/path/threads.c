@@ -103,7 +103,7 @@ ping(uint16_t sequence)
 	    (ssize_t)sizeof(echo))
 		sl_test_note("the kernel does not send");
 	while (ms < 0 && poll(&p, 1, WAIT_MS) == 1) {
-		const struct icmphdr *icmp = (const struct icmphdr *)(reply + 20);
+		const struct icmphdr *icmp = (const void *)(reply + 20);
 
 		if (recv(p.fd, reply, sizeof(reply), 0) >= 28 && icmp->type == ICMP_ECHOREPLY &&
 		    icmp->un.echo.sequence == sequence)

@@ -30,6 +30,7 @@ mailbox_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, 
 
 	(void)nb_objs;
 	nb += rte_ring_sc_dequeue_burst(w->from_session, objs, RTE_GRAPH_BURST_SIZE / 2, NULL);
+	w->stats.from_session += nb;
 	for (unsigned i = 0; i < w->nb_workers && nb < RTE_GRAPH_BURST_SIZE; i++) {
 		// Another worker's ring goes first each walk, so that none starves.
 		unsigned k = (unsigned)((w->stats.walks + i) % w->nb_workers);

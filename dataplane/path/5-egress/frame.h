@@ -24,15 +24,13 @@ frame_prepend(
 	struct rte_ether_hdr *eth;
 
 	if (p->vlan != 0) {
-		struct rte_vlan_hdr *tag = (struct rte_vlan_hdr *)rte_pktmbuf_prepend(
-			m, sizeof(*tag)
-		);
+		struct rte_vlan_hdr *tag = (void *)rte_pktmbuf_prepend(m, sizeof(*tag));
 
 		tag->vlan_tci = rte_cpu_to_be_16(p->vlan);
 		tag->eth_proto = rte_cpu_to_be_16(type);
 		type = RTE_ETHER_TYPE_VLAN;
 	}
-	eth = (struct rte_ether_hdr *)rte_pktmbuf_prepend(m, sizeof(*eth));
+	eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth));
 	eth->dst_addr = *to;
 	eth->src_addr = p->mac;
 	eth->ether_type = rte_cpu_to_be_16(type);
@@ -52,7 +50,7 @@ frame_arp_query(struct sl_worker *w, uint16_t port, rte_be32_t address)
 	if (m == NULL)
 		return NULL;
 	memset(sl_meta(m), 0, sizeof(struct sl_meta));
-	arp = (struct rte_arp_hdr *)rte_pktmbuf_append(m, sizeof(*arp));
+	arp = (void *)rte_pktmbuf_append(m, sizeof(*arp));
 	*arp = (struct rte_arp_hdr){
 		.arp_hardware = RTE_BE16(RTE_ARP_HRD_ETHER),
 		.arp_protocol = RTE_BE16(RTE_ETHER_TYPE_IPV4),

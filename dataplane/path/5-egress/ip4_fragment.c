@@ -23,7 +23,7 @@ make_piece(struct sl_worker *w, struct rte_mbuf *whole, uint16_t at, uint16_t by
 
 	if (m == NULL)
 		return NULL;
-	ip = (struct rte_ipv4_hdr *)rte_pktmbuf_append(m, (uint16_t)(sizeof(*ip) + bytes));
+	ip = (void *)rte_pktmbuf_append(m, (uint16_t)(sizeof(*ip) + bytes));
 	*ip = *from;
 	memcpy(ip + 1, (const uint8_t *)(from + 1) + at, bytes);
 	ip->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*ip) + bytes));

@@ -91,7 +91,7 @@ void sl_dp_grace(struct sl_dp *dp);
 [[nodiscard]] int sl_dp_send_mbuf(struct sl_dp *dp, unsigned k, struct rte_mbuf *m);
 [[nodiscard]] int sl_dp_send_mail(struct sl_dp *dp, unsigned k, struct sl_mail *mail);
 
-// Session thread: a packet with cleared meta, or a mail; NULL when there is none left.
+// Session thread: a packet with cleared meta (no client, no flow), or a mail; NULL when there is none left.
 struct rte_mbuf *sl_dp_alloc_mbuf(struct sl_dp *dp);
 struct sl_mail *sl_dp_alloc_mail(struct sl_dp *dp);
 void sl_dp_free_mail(struct sl_mail *mail);
@@ -105,7 +105,8 @@ int sl_dp_session_fd(const struct sl_dp *dp);
 bool sl_dp_session_sleeps(struct sl_dp *dp);
 void sl_dp_session_woke(struct sl_dp *dp);
 
-// Control thread: read the link state of every port; true if one changed.
+// Control thread, each second or so: read the link state of every port; true if one changed.
+// Packets for a port without link are dropped.
 bool sl_dp_poll_links(struct sl_dp *dp);
 
 // Sums over the workers of what one node or drop reason counted.

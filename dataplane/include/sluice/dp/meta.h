@@ -1,6 +1,6 @@
 // meta: what the graph knows of one packet. One cache line in the mbuf's private area, zeroed when
-// the packet enters (port_rx, mailbox_rx, or whoever builds one); no overlays. It carries ids,
-// never pointers. Each field: set by -> read by.
+// the packet enters (port_rx or whoever builds one; client and flow then say "none"); no overlays.
+// It carries ids, never pointers. Each field: set by -> read by.
 #pragma once
 
 #include <rte_branch_prediction.h>

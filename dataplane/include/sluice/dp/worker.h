@@ -69,6 +69,7 @@ struct sl_worker_stats {
 	uint64_t sleeps;
 	uint64_t handed_over; // packets sent to another worker
 	uint64_t punted;
+	uint64_t from_session; // packets the session thread handed in
 	uint64_t created; // packets made by nodes: ARP queries, copies, fragments, records
 	uint64_t consumed; // packets that ended inside another one
 	uint64_t tx_pkts[SL_MAX_PORTS];
