@@ -148,14 +148,15 @@ tunnel_open_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0, op = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
-		edge[i] = tunnel_open_precheck(w, objs[i], &openings[i]);
+		edge[i] = (rte_edge_t)tunnel_open_precheck(w, objs[i], &openings[i]);
 		if (edge[i] == RECORDS)
 			prepare(objs[i], &openings[i], &ops[nb_ops++]);
 	}
 	w->aead->ops->open(w->aead, ops, nb_ops);
 	for (uint16_t i = 0; i < nb; i++) {
 		if (edge[i] == RECORDS)
-			edge[i] = tunnel_open_finish(w, objs[i], &openings[i], &ops[op++]);
+			edge[i] = (rte_edge_t
+			)tunnel_open_finish(w, objs[i], &openings[i], &ops[op++]);
 	}
 	sl_node_dispatch(graph, node, objs, nb, edge);
 }

@@ -98,7 +98,7 @@ flow_collect_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 	uint16_t nb_wanted = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
-		edge[i] = key_of(w, objs[i], &keys[i]);
+		edge[i] = (rte_edge_t)key_of(w, objs[i], &keys[i]);
 		if (edge[i] == PACK)
 			wanted[nb_wanted++] = &keys[i];
 	}
@@ -106,7 +106,7 @@ flow_collect_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 	nb_wanted = 0;
 	for (uint16_t i = 0; i < nb; i++)
 		if (edge[i] == PACK)
-			edge[i] = flow_collect_verdict(w, objs[i], found[nb_wanted++]);
+			edge[i] = (rte_edge_t)flow_collect_verdict(w, objs[i], found[nb_wanted++]);
 	sl_node_dispatch(graph, node, objs, nb, edge);
 }
 

@@ -68,7 +68,7 @@ flow_forward_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 	nb_wanted = 0;
 	for (uint16_t i = 0; i < nb; i++)
 		if (edge[i] == PACK)
-			edge[i] = flow_forward_verdict(w, objs[i], found[nb_wanted++]);
+			edge[i] = (rte_edge_t)flow_forward_verdict(w, objs[i], found[nb_wanted++]);
 	sl_node_dispatch(graph, node, objs, nb, edge);
 }
 

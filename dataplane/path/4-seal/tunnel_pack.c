@@ -135,7 +135,7 @@ tunnel_pack_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 
 	for (uint16_t i = 0; i < nb; i++) {
-		edge[i] = tunnel_pack_verdict(w, &packing, objs[i]);
+		edge[i] = (rte_edge_t)tunnel_pack_verdict(w, &packing, objs[i]);
 		if (unlikely(edge[i] == TOO_LONG) && cut(graph, node, w, objs[i]))
 			edge[i] = JOINED;
 	}

@@ -88,7 +88,7 @@ tunnel_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
-		edge[i] = tunnel_seal_prepare(w, objs[i], &ops[nb_ops]);
+		edge[i] = (rte_edge_t)tunnel_seal_prepare(w, objs[i], &ops[nb_ops]);
 		nb_ops = (uint16_t)(nb_ops + (edge[i] == OUTPUT));
 	}
 	w->aead->ops->seal(w->aead, ops, nb_ops);
