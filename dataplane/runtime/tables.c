@@ -1,0 +1,85 @@
+#include <rte_malloc.h>
+
+#include <errno.h>
+#include <sluice/dp/crypto.h>
+#include <sluice/dp/dp.h>
+#include <sluice/dp/flow_table.h>
+#include <sluice/dp/names_cache.h>
+#include <sluice/dp/nat.h>
+#include <sluice/dp/tables.h>
+
+static int
+create_sessions(struct sl_sessions *s, uint32_t nb_sessions)
+{
+	*s = (struct sl_sessions){ .nb_sessions = nb_sessions,
+				   .nb_slots = rte_align32pow2(nb_sessions * SL_INDEX_WAYS * 2) };
+	s->slot_mask = s->nb_slots - 1;
+	s->sessions = rte_zmalloc("sl_sessions", nb_sessions * sizeof(*s->sessions), 64);
+	s->keypairs = rte_zmalloc("sl_keypairs", s->nb_slots * sizeof(*s->keypairs), 64);
+	return s->sessions == NULL || s->keypairs == NULL ? -ENOMEM : 0;
+}
+
+static struct sl_nat *
+create_nat(const struct sl_tables_conf *conf)
+{
+	struct sl_nat *nat = rte_zmalloc("sl_nat", sizeof(*nat), 64);
+
+	if (nat == NULL)
+		return NULL;
+	nat->nb_addresses = RTE_MIN(conf->nb_nat_addresses, (unsigned)RTE_DIM(nat->addresses));
+	for (unsigned i = 0; i < nat->nb_addresses; i++)
+		nat->addresses[i] = conf->nat_addresses[i];
+	nat->port_low = conf->nat_port_low;
+	nat->port_high = conf->nat_port_high;
+	return nat;
+}
+
+static int
+create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_sessions *sessions)
+{
+	w->sessions = sessions;
+	w->timeouts = conf->timeouts;
+	w->flows = sl_flow_table_create(
+		RTE_MAX(conf->nb_flows / w->nb_workers, 64u),
+		(uint8_t)w->idx,
+		conf->nb_names != 0,
+		SOCKET_ID_ANY
+	);
+	w->nat = create_nat(conf);
+	w->aead = sl_aead_create(SL_AEAD_BEST);
+	if (conf->nb_names != 0)
+		w->names = sl_names_cache_create(conf->nb_names, SOCKET_ID_ANY);
+	if (w->flows == NULL || w->nat == NULL || w->aead == NULL ||
+	    (conf->nb_names != 0 && w->names == NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+int
+sl_tables_create(struct sl_dp *dp, const struct sl_tables_conf *conf, struct sl_sessions *sessions)
+{
+	int ret = create_sessions(sessions, conf->nb_sessions);
+
+	for (unsigned k = 0; ret == 0 && k < sl_dp_nb_workers(dp); k++)
+		ret = create_worker(sl_dp_worker(dp, k), conf, sessions);
+	return ret;
+}
+
+void
+sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
+{
+	for (unsigned k = 0; k < sl_dp_nb_workers(dp); k++) {
+		struct sl_worker *w = sl_dp_worker(dp, k);
+
+		sl_flow_table_destroy(w->flows);
+		rte_free(w->nat);
+		sl_aead_destroy(w->aead);
+		sl_names_cache_destroy(w->names);
+		w->flows = NULL;
+		w->nat = NULL;
+		w->aead = NULL;
+		w->names = NULL;
+	}
+	rte_free(sessions->sessions);
+	rte_free(sessions->keypairs);
+}
