@@ -62,9 +62,9 @@ put32(FILE *f, uint32_t v)
 static void
 file_name(const char *title, char *name, size_t nb_bytes)
 {
-	int len = snprintf(name, nb_bytes, "test-logs/%.80s", title);
+	int len = snprintf(name, nb_bytes, "build/test-logs/%.80s", title);
 
-	for (int i = 10; i < len; i++)
+	for (int i = 16; i < len; i++)
 		if (!isalnum((unsigned char)name[i]))
 			name[i] = '_';
 	strncat(name, ".pcap", nb_bytes - strlen(name) - 1);
@@ -77,7 +77,7 @@ capture_write(const char *title)
 	FILE *f;
 
 	file_name(title, name, sizeof(name));
-	if (mkdir("test-logs", 0755) != 0 && errno != EEXIST)
+	if (mkdir("build/test-logs", 0755) != 0 && errno != EEXIST)
 		return;
 	f = fopen(name, "wb");
 	if (f == NULL)

@@ -6,7 +6,7 @@
 
 void capture_frame(unsigned port, uint64_t now_ns, const void *frame, size_t nb_bytes);
 
-// Write build.../test-logs/<title>.pcap below the working directory and say so.
+// Write build/test-logs/<title>.pcap, seen from the top folder where tests run, and say so.
 void capture_write(const char *title);
 void capture_clear(void);
 
