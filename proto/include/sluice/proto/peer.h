@@ -133,7 +133,8 @@ struct sl_peer {
 
 	// Initiation under way.
 	struct sl_noise_handshake_key handshake;
-	uint32_t handshake_index;
+	uint32_t handshake_index; // its own, if has_handshake_index
+	bool has_handshake_index;
 	bool is_asking;
 	uint64_t asking_since_ns;
 	uint64_t retry_ns;
