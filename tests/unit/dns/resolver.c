@@ -395,7 +395,8 @@ static const struct sl_test_case cases[] = {
 	{ "resolver: truncation asks for TCP, search domains come first, TTL 0 is not kept",
 	  test_tcp_and_search },
 	{ "resolver: queries and promises are bounded, and all of them end", test_bounded },
-	{ "resolver: several addresses are a pool, dead ones last; fetched again before the TTL ends",
+	{ "resolver: several addresses are a pool, dead ones last; fetched again before the TTL "
+	  "ends",
 	  test_pool },
 };
 
