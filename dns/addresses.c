@@ -15,8 +15,10 @@ sl_addresses_prefetch_record(const struct sl_addresses *table, uint64_t hash)
 	struct sl_index_at at = { 0 };
 	uint32_t i = sl_index_next(&table->index, hash, &at);
 
-	if (i != SL_INDEX_NONE)
+	if (i != SL_INDEX_NONE) {
 		__builtin_prefetch(&table->hot[i]);
+		__builtin_prefetch((const uint8_t *)&table->hot[i] + 64);
+	}
 }
 
 static inline bool

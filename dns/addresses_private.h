@@ -6,14 +6,14 @@
 
 #include <sluice/dns/addresses.h>
 
-#define SL_NAME_INLINE_BYTES 30u
+#define SL_NAME_INLINE_BYTES 94u // all but the longest names
 #define SL_PAGE_BITS         12u
 #define SL_PAGE_NAMES        (1u << SL_PAGE_BITS)
 #define SL_USED_STEP_S       8u // used_s is stored no more often than this
 #define SL_PROBES_MAX        65536u // addresses tried for one name before the pool counts as full
 #define SL_TAKEN_MAX         64u // of those, refused by the store
 
-// What answering and matching read: one line.
+// What answering and matching read: two lines side by side, fetched together.
 struct sl_name_hot {
 	_Atomic uint64_t groups; // compiled: who sees it; valid under `generation`
 	uint64_t hash; // before `state` leaves FREE
@@ -24,8 +24,8 @@ struct sl_name_hot {
 	_Atomic uint8_t state; // enum sl_name_state
 	uint8_t nb_bytes; // of the wire form
 	uint8_t wire[SL_NAME_INLINE_BYTES]; // its beginning
-} __attribute__((aligned(64)));
-_Static_assert(sizeof(struct sl_name_hot) == 64, "one line");
+} __attribute__((aligned(128)));
+_Static_assert(sizeof(struct sl_name_hot) == 128, "two lines");
 
 // Session thread only.
 struct sl_name_cold {

@@ -20,13 +20,12 @@ allocate(struct sl_addresses *t)
 
 	t->offset_mask = UINT32_MAX >> t->config.pool_bits;
 	t->nb_pages = (t->offset_mask >> SL_PAGE_BITS) + 1;
-	t->hot = aligned_alloc(64, (size_t)nb * sizeof(*t->hot));
+	t->hot = sl_huge_alloc((uint64_t)nb * sizeof(*t->hot));
 	t->cold = calloc(nb, sizeof(*t->cold));
 	t->wire = calloc(nb, sizeof(*t->wire));
 	t->pages = calloc(t->nb_pages, sizeof(*t->pages));
 	if (t->hot == NULL || t->cold == NULL || t->wire == NULL || t->pages == NULL)
 		return false;
-	memset(t->hot, 0, (size_t)nb * sizeof(*t->hot));
 	return sl_index_init(&t->index, nb) && sl_tally_init(&t->clients, nb) &&
 		sl_tally_init(&t->resources, nb);
 }

@@ -2,6 +2,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE_BYTES (2ull << 20)
+
+void *
+sl_huge_alloc(uint64_t nb_bytes)
+{
+	const uint64_t align = nb_bytes < HUGE_PAGE_BYTES ? 128 : HUGE_PAGE_BYTES;
+	const uint64_t nb = (nb_bytes + align - 1) & ~(align - 1);
+	void *p = aligned_alloc(align, nb);
+
+	if (p == NULL)
+		return NULL;
+	if (align == HUGE_PAGE_BYTES)
+		(void)madvise(p, nb, MADV_HUGEPAGE); // a wish
+	memset(p, 0, nb);
+	return p;
+}
 
 bool
 sl_index_init(struct sl_index *index, uint32_t capacity)
@@ -10,10 +28,9 @@ sl_index_init(struct sl_index *index, uint32_t capacity)
 
 	while (nb * SL_INDEX_SLOTS < (uint64_t)capacity * 2)
 		nb *= 2;
-	index->buckets = aligned_alloc(64, nb * sizeof(*index->buckets));
+	index->buckets = sl_huge_alloc(nb * sizeof(*index->buckets));
 	if (index->buckets == NULL)
 		return false;
-	memset(index->buckets, 0, nb * sizeof(*index->buckets));
 	index->mask = (uint32_t)(nb - 1);
 	index->capacity = capacity;
 	return true;

@@ -34,6 +34,10 @@ struct sl_index_at {
 	uint32_t slot;
 };
 
+// Zeroed memory at a huge page's boundary, of huge pages if the kernel has them to give: tables read at random
+// should not miss the TLB as well. Free with free().
+void *sl_huge_alloc(uint64_t nb_bytes);
+
 // Room for `capacity` entries at half load. False without memory.
 bool sl_index_init(struct sl_index *index, uint32_t capacity);
 void sl_index_fini(struct sl_index *index);
