@@ -4,6 +4,8 @@
 #include <sluice/dns/answer.h>
 #include <string.h>
 
+#define ADDRESS_ANSWER_MAX 298u // longest answer of one A record
+
 static const uint16_t OURS = SL_DNS_AA | SL_DNS_RA | SL_DNS_AD;
 
 // Largest answer for this client now, as sl_answer_end() wants it.
@@ -335,6 +337,7 @@ sl_answer_decide(
 	const struct sl_query *query = &parsed->query;
 	struct sl_assigned assigned;
 	uint8_t address[4];
+	uint32_t ttl_s;
 
 	answer->verdict = SL_ANSWER_DROP;
 	answer->drop = SL_ANSWER_DROP_NONE;
@@ -361,18 +364,25 @@ sl_answer_decide(
 		answer_by_policy(answer, parsed, context, buffer, room);
 		return;
 	}
-	sl_put32(address, assigned.address);
-	send_record(
-		answer,
-		query,
-		context,
-		buffer,
-		room,
-		SL_DNS_A,
-		ttl_of(&assigned, parsed, context),
-		address,
-		sizeof(address)
-	);
+	ttl_s = ttl_of(&assigned, parsed, context);
+	if (context->budget_bytes >= ADDRESS_ANSWER_MAX)
+		finish(answer,
+		       sl_answer_address(query, buffer, room, assigned.address, ttl_s),
+		       SL_RCODE_NOERROR);
+	else {
+		sl_put32(address, assigned.address);
+		send_record(
+			answer,
+			query,
+			context,
+			buffer,
+			room,
+			SL_DNS_A,
+			ttl_s,
+			address,
+			sizeof(address)
+		);
+	}
 	sl_addresses_use(context->addresses, assigned.name_id, context->now_s);
 }
 

@@ -212,6 +212,38 @@ sl_answer_end(
 }
 
 size_t
+sl_answer_address(
+	const struct sl_query *query, uint8_t *buffer, size_t room, uint32_t address, uint32_t ttl_s
+)
+{
+	const uint16_t asked = query->flags & (SL_DNS_RD | SL_DNS_CD | SL_DNS_AD);
+	const size_t nb_opt = query->has_edns ? SL_DNS_OPT_BYTES : 0;
+	uint8_t *p = buffer + query->question_end;
+
+	if (query->question_end + 16 + nb_opt > room)
+		return 0;
+	sl_put16(buffer, query->id);
+	sl_put16(buffer + 2, SL_DNS_QR | SL_DNS_AA | SL_DNS_RA | asked);
+	sl_put64(buffer + 4, query->has_edns ? 0x0001000100000001ull : 0x0001000100000000ull);
+	sl_put64(
+		p,
+		(uint64_t)POINTER_TO_QUESTION << 48 | (uint64_t)SL_DNS_A << 32 | SL_DNS_IN << 16 |
+			ttl_s >> 16
+	);
+	sl_put64(p + 8, (uint64_t)ttl_s << 48 | 4ull << 32 | address);
+	if (query->has_edns) {
+		p[16] = 0;
+		sl_put64(
+			p + 17,
+			(uint64_t)SL_DNS_OPT << 48 | (uint64_t)SL_DNS_EDNS_BYTES << 32 |
+				(query->dnssec_ok ? OPT_DNSSEC_OK : 0)
+		);
+		sl_put16(p + 25, 0);
+	}
+	return query->question_end + 16 + nb_opt;
+}
+
+size_t
 sl_error_build(
 	const struct sl_query *query,
 	uint8_t *buffer,

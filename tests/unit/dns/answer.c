@@ -102,6 +102,45 @@ test_edns(void)
 	CU_ASSERT_EQUAL(sl_get32(m + 51), 0);
 }
 
+// The fast builder and the general one write the same octets.
+static void
+test_fast_builder(void)
+{
+	static const uint16_t flags[] = { 0, SL_DNS_RD, SL_DNS_RD | SL_DNS_AD, SL_DNS_CD };
+	static const uint8_t data[] = { 100, 96, 1, 2 };
+
+	for (unsigned i = 0; i < 12; i++) {
+		uint8_t fast[512], slow[512];
+		size_t n = make_query(
+			fast, "Nas.home.int", SL_DNS_A, flags[i % 4], i < 4 ? 0 : 1232
+		);
+		struct sl_query query;
+		struct sl_writer w;
+		size_t nb_fast, nb_slow;
+
+		if (i >= 8)
+			fast[n - 4] |= 0x80; // DO
+		memcpy(slow, fast, n);
+		CU_ASSERT_EQUAL(sl_query_parse(&query, slow, n), SL_QUERY_OK);
+		w = sl_answer_begin(&query, slow, sizeof(slow));
+		sl_answer_record(&w, SL_DNS_A, 0x00015180, data, 4);
+		nb_slow = sl_answer_end(
+			&w,
+			&query,
+			(struct sl_answer_counts){ .nb_answers = 1 },
+			SL_DNS_AA | SL_DNS_RA | SL_DNS_AD,
+			SL_RCODE_NOERROR,
+			SL_EDE_NONE,
+			0
+		);
+		CU_ASSERT_EQUAL(sl_query_parse(&query, fast, n), SL_QUERY_OK);
+		CU_ASSERT_EQUAL(sl_answer_address(&query, fast, nb_slow - 1, 0x64600102, 86400), 0);
+		nb_fast = sl_answer_address(&query, fast, nb_slow, 0x64600102, 86400);
+		CU_ASSERT_EQUAL(nb_fast, nb_slow);
+		CU_ASSERT_EQUAL(memcmp(fast, slow, nb_slow), 0);
+	}
+}
+
 static void
 test_aaaa(void)
 {
@@ -338,6 +377,7 @@ static const struct sl_test_case cases[] = {
 	{ "A2: A of nas.home.int is one record in 46 octets, letter case kept, ad if asked",
 	  test_a },
 	{ "A2: a query with EDNS gets an OPT back, of 1232 octets", test_edns },
+	{ "A2: the fast builder writes what the general one does", test_fast_builder },
 	{ "A3: AAAA is NOERROR without answers, and with a SOA so that it is kept", test_aaaa },
 	{ "A4: other types go to the connector, or are empty where UDP/53 is shut; ANY is HINFO",
 	  test_other_types },

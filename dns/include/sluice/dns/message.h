@@ -144,6 +144,13 @@ size_t sl_answer_end(
 	size_t max_bytes
 );
 
+// The whole of the commonest answer at once: one A record for `query` in its own buffer, NOERROR, AA, RA, and
+// AD if asked. The same octets as by the calls above. Its length, 0 if there is no room; it is at most 298
+// octets, so it never needs TC for size. Hot.
+size_t sl_answer_address(
+	const struct sl_query *query, uint8_t *buffer, size_t room, uint32_t address, uint32_t ttl_s
+);
+
 // An answer without records: error, NODATA or truncated (`flags` SL_DNS_TC). Never longer than the
 // query plus an OPT with extended error. Returns its length, 0 if there is no room.
 size_t sl_error_build(
