@@ -297,7 +297,7 @@ test_xchacha(void)
 static const struct sl_test_case cases[] = {
 	{ "IKpsk2: both messages of cacophony's vector, written and read", test_handshake },
 	{ "IKpsk2: the transport messages of cacophony's vector", test_transport },
-	{ "D1: WireGuard's handshake begins from its chaining key and hash", test_prologue },
+	{ "WireGuard's handshake begins from its chaining key and hash", test_prologue },
 	{ "HChaCha20: the draft's vector", test_hchacha20 },
 	{ "XChaCha20-Poly1305: the draft's vector", test_xchacha },
 };

@@ -114,11 +114,14 @@ pair_restart(struct pair *p, struct pair_end *end, uint8_t flags)
 	const struct pair_end *other = end == &p->initiator ? &p->responder : &p->initiator;
 	struct sl_noise_private_key key = end->local.noise.key;
 	struct sl_noise_shared_key preshared = end->peer.remote.preshared;
+	struct sl_hello hello = end->local.hello;
 	uint64_t last_ns = end->local.clock.last_ns;
 
 	sl_peer_fini(&end->peer, &end->out);
 	pair_book(end);
-	local_init(end, other->local.noise.suite, &key, end->local.hello.incarnation + 1);
+	hello.incarnation++;
+	local_init(end, other->local.noise.suite, &key, hello.incarnation);
+	end->local.hello = hello;
 	sl_tai64n_clock_init(&end->local.clock, last_ns);
 	sl_tai64n_floor_is(&end->local.clock, UINT64_MAX);
 	must(sl_peer_init(

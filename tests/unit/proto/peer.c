@@ -510,9 +510,9 @@ test_keepalives(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "D1: a handshake in two messages gives both ends the same keys, the responder's at rest",
+	{ "a handshake in two messages gives both ends the same keys, the responder's at rest",
 	  test_handshake },
-	{ "C1: initiations are repeated with jitter, given up after 90 s, by a connector never",
+	{ "initiations are repeated with jitter, given up after 90 s, by a connector never",
 	  test_retries },
 	{ "hello: lanes are the fewer, AES where both have it", test_negotiation },
 	{ "C4: a rekey at 120 s keeps the old key for what is under way", test_rekey },
@@ -525,7 +525,7 @@ static const struct sl_test_case cases[] = {
 	{ "C4: under load a cookie comes first, and good peers keep working", test_cookie },
 	{ "strangers and wrong preshared keys are refused", test_strangers },
 	{ "a peer may ask once in 20 ms", test_flood },
-	{ "D1: keepalives, passive and persistent", test_keepalives },
+	{ "keepalives, passive and persistent", test_keepalives },
 };
 
 SL_TEST_MAIN(cases)
