@@ -2,10 +2,12 @@
 // - cacophony.txt, vector Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, of the Haskell library cacophony
 //   (https://github.com/haskell-cryptography/cacophony, vectors/, public domain), also carried by snow.
 // - HChaCha20 and XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03, sections 2.2.1 and A.3.1.
+// - MACs and transport keys: computed with Python's hashlib.blake2s and hmac over counting octets.
 // - WireGuard's chaining key and hash before message 1, as every implementation has them.
 #include "../../proto/primitives.h"
 #include "sl_test.h"
 
+#include <sluice/proto/cookie.h>
 #include <sluice/proto/noise.h>
 #include <stdio.h>
 #include <string.h>
@@ -294,10 +296,92 @@ test_xchacha(void)
 	CU_ASSERT_TRUE(is_hex(sealed + sizeof(plain) - 1, "c0875924c1c7987947deafd8780acf49"));
 }
 
+static void
+test_macs(void)
+{
+	static const struct {
+		const struct sl_noise_suite *suite;
+		const char *key;
+		const char *mac1;
+	} rows[] = {
+		{ &sl_noise_wireguard,
+		  "4fb2527ac956001553dc1ad9b55171b7d9daa3de1cdbcd71451830170c7e6cac",
+		  "3a7d1b865f062f4af4677f1d88d7ea74" },
+		{ &sl_noise_tunnel,
+		  "4d66395612c4194da930a84455ece9e47a62c07fab89e026c68b25db07429795",
+		  "58c14c7cffdbc88d0bd65339cdebd515" },
+	};
+	struct sl_noise_public public;
+
+	for (unsigned i = 0; i < 32; i++)
+	public.octets[i] = (uint8_t)i;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sl_cookie_jar jar;
+		uint8_t message[148];
+
+		for (unsigned n = 0; n < sizeof(message); n++)
+			message[n] = (uint8_t)n;
+		sl_cookie_jar_init(&jar, rows[i].suite, &public);
+		SL_ASSERT_ROW(is_hex(jar.label.mac1, rows[i].key), rows[i].suite->name);
+		jar.has_cookie = true;
+		for (unsigned n = 0; n < 16; n++)
+			jar.cookie_key[n] = (uint8_t)(16 + n);
+		sl_cookie_seal(&jar, message, sizeof(message), 0);
+		SL_ASSERT_ROW(is_hex(message + 116, rows[i].mac1), rows[i].suite->name);
+		if (i == 0) {
+			CU_ASSERT_TRUE(is_hex(message + 132, "0a691df5c2583034e3c571e33d6d4b7b"));
+			CU_ASSERT_TRUE(is_hex(
+				jar.label.cookie,
+				"3dd5869c5202e45146936d1644f76ff697061661c181f3fd450eae43932eacec"
+			));
+		}
+	}
+}
+
+static void
+test_split(void)
+{
+	static const struct {
+		const struct sl_noise_suite *suite;
+		enum sl_cipher cipher;
+		const char *first;
+		const char *second;
+	} rows[] = {
+		{ &sl_noise_tunnel,
+		  SL_CIPHER_AES256_GCM,
+		  "8ef3c09b067db8974c5c8411c6504511ebf4411a1905053601a0d7919bb21f0f",
+		  "94c5a42ac238ee41376be503fcaa910ae232a82f00d1e989d4ce52215ae16afc" },
+		{ &sl_noise_tunnel,
+		  SL_CIPHER_CHACHA20_POLY1305,
+		  "0a78b56a8cbbeb11d47997b255133fefa6744289f89ecc98996dcb30dfe64562",
+		  "4e913a1fbb786dda4e1e0288dd9946436d5d56f3e8154aa6a0b914361169a7f2" },
+		{ &sl_noise_wireguard,
+		  SL_CIPHER_CHACHA20_POLY1305,
+		  "7a38c34bf2b8738d7374ca77c44ecb309a11d2b2528304fa86052c365e722624",
+		  "1a17621f346abdc520746a9fb64d8eb03231d674fc15687537b0780fd9c060fd" },
+	};
+	struct sl_noise_handshake_key h = { 0 };
+
+	for (unsigned i = 0; i < 32; i++)
+		h.chaining[i] = (uint8_t)i;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sl_transport_key ki = { 0 }, kr = { 0 };
+
+		sl_noise_split(&h, rows[i].suite, rows[i].cipher, true, &ki);
+		sl_noise_split(&h, rows[i].suite, rows[i].cipher, false, &kr);
+		CU_ASSERT_TRUE(is_hex(ki.seal, rows[i].first));
+		CU_ASSERT_TRUE(is_hex(ki.open, rows[i].second));
+		CU_ASSERT_TRUE(is_hex(kr.seal, rows[i].second));
+		CU_ASSERT_TRUE(is_hex(kr.open, rows[i].first));
+	}
+}
+
 static const struct sl_test_case cases[] = {
 	{ "IKpsk2: both messages of cacophony's vector, written and read", test_handshake },
 	{ "IKpsk2: the transport messages of cacophony's vector", test_transport },
 	{ "WireGuard's handshake begins from its chaining key and hash", test_prologue },
+	{ "mac1, mac2 and their keys, of both suites", test_macs },
+	{ "transport keys are derived with the cipher's name in the tunnel", test_split },
 	{ "HChaCha20: the draft's vector", test_hchacha20 },
 	{ "XChaCha20-Poly1305: the draft's vector", test_xchacha },
 };
