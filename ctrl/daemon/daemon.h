@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sluice/ctrl/api.h>
 #include <sluice/ctrl/config.h>
+#include <sluice/ctrl/health.h>
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
 #include <sluice/dp/dp.h>
@@ -30,9 +31,11 @@ struct daemon {
 	pthread_t session_thread;
 	int session_wake; // eventfd: control thread -> session thread
 	atomic_bool stopping;
+	bool has_session_thread;
 	_Atomic(struct snapshot *) next; // control -> session thread: configuration to adopt
-	atomic_uint adopted; // generation the session thread has adopted
-	const char *not_ready; // first reason, NULL when ready
+	_Atomic(struct snapshot *) adopted; // session thread -> control: the one it has adopted
+	atomic_bool names_ready; // session thread -> control
+	struct control *control; // control thread
 };
 
 // ---- net.c: ports, routes and addresses as the packet path has them ------------------------------------
@@ -72,9 +75,33 @@ struct snapshot *snapshot_build(
 );
 void snapshot_free(struct snapshot *snapshot);
 
-// ---- control.c -----------------------------------------------------------------------------------------
+// ---- run.c ------------------------------------------------------------------------------------------
 
-// Register the commands of the control socket.
-int control_register(struct daemon *d);
-// Read the configuration again; `why` (of `why_bytes`) says what is wrong. 0 or -errno.
+// Start, run until SIGTERM or SIGINT, stop. The exit code of the process.
+int daemon_run(const char *path);
+// Put a snapshot in force; takes it over. 0 or -errno.
+int daemon_adopt(struct daemon *d, struct snapshot *next);
+
+// ---- control.c: the control socket, reload, readiness ------------------------------------------------
+
+[[nodiscard]] int control_open(struct daemon *d);
+void control_close(struct daemon *d);
+// What is done some times a second.
+void control_tick(struct daemon *d);
+// Read the configuration again; `why` says what is wrong. 0 or -errno: then nothing has changed.
 int control_reload(struct daemon *d, char *why, size_t why_bytes);
+// The same on SIGHUP: the outcome goes to the log.
+void control_reload_logged(struct daemon *d);
+
+// ---- show.c: what sluicectl show prints ----------------------------------------------------------------
+
+[[nodiscard]] int show_register(struct daemon *d);
+// ---- trace.c, explain.c -----------------------------------------------------------------------------------
+
+[[nodiscard]] int trace_register(struct daemon *d);
+void trace_tick(struct daemon *d);
+[[nodiscard]] int explain_register(struct daemon *d);
+
+// Id of the client called `name` ("laptop", or "acme/laptop" where several tenants have one);
+// SL_NO_CLIENT when there is none.
+uint32_t daemon_client(const struct daemon *d, const char *name);

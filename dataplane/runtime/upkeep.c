@@ -7,7 +7,7 @@
 #include <sluice/proto/record.h>
 
 #define SWEEP_PERIOD_DS 10u // the whole table is looked at this often
-#define SWEEP_MAX       4096u // records a tick, at most
+#define CLOSE_MAX       256u // flows ended a tick when the node stops
 
 // A packet of this worker's own making, into its own mailbox: the next walk takes it.
 static bool
@@ -118,15 +118,16 @@ send_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason re
 	to_self(w, m, SL_STAGE_SEAL);
 }
 
-// The PoP is the authority on expiry and says CLOSE; a connector only forgets, later.
+// The PoP is the authority on expiry and says CLOSE; a connector only forgets, later. A node that
+// stops says it whatever its role.
 static void
-expire(struct sl_worker *w, uint32_t index)
+expire(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 {
 	struct sl_flow *f = sl_flow_at(w->flows, index);
 	uint16_t tenant = 0;
 
-	if (f->kind == SL_FLOW_CLIENT)
-		send_close(w, f, SL_CLOSE_DONE);
+	if (f->kind == SL_FLOW_CLIENT || reason == SL_CLOSE_SHUTDOWN)
+		send_close(w, f, reason);
 	if (f->kind == SL_FLOW_HOST)
 		tenant = w->sessions->sessions[f->link.session].tenant;
 	sl_link_close(&f->link);
@@ -151,7 +152,7 @@ sweep(struct sl_worker *w)
 		rte_prefetch0(&t->flows[(t->sweep_at + 8) % t->nb_flows].last_seen_ds);
 		if (f->kind != SL_FLOW_FREE &&
 		    w->now_ds - f->last_seen_ds > timeout_of(&w->timeouts, f))
-			expire(w, t->sweep_at);
+			expire(w, t->sweep_at, SL_CLOSE_DONE);
 		else if (f->kind == SL_FLOW_CLIENT || f->kind == SL_FLOW_HOST)
 			sl_link_age(&f->link, (w->now_ds - f->last_seen_ds) / 10);
 		t->sweep_at = t->sweep_at + 1 == t->nb_flows ? 0 : t->sweep_at + 1;
@@ -190,9 +191,27 @@ heartbeats(struct sl_worker *w)
 	}
 }
 
+// End a share of the flows: as many as the worker's own mailbox takes.
+static void
+close_all(struct sl_worker *w)
+{
+	unsigned nb = 0;
+
+	for (uint32_t i = 0; i < w->flows->nb_flows && nb < CLOSE_MAX; i++) {
+		if (w->flows->flows[i].kind == SL_FLOW_FREE)
+			continue;
+		expire(w, i, SL_CLOSE_SHUTDOWN);
+		nb++;
+	}
+	if (nb == 0)
+		atomic_store_explicit(&w->is_closing, false, memory_order_release);
+}
+
 void
 sl_upkeep_tick(struct sl_worker *w)
 {
+	if (unlikely(atomic_load_explicit(&w->is_closing, memory_order_acquire)))
+		close_all(w);
 	sweep(w);
 	heartbeats(w);
 }

@@ -119,6 +119,7 @@ struct sl_worker {
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
 	uint16_t ip_id; // of packets that carry no DF
+	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
 	uint32_t swept_ds; // when the sweep of flows last went on
 	uint64_t next_beat_ns; // when heartbeats are next due
 	struct sl_timeouts timeouts; // of flows (control: written before start)

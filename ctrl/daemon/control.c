@@ -1,0 +1,303 @@
+// control: the control socket, reload and readiness; the control thread.
+#include "daemon.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <sluice/ctrl/clock.h>
+#include <sluice/ctrl/log.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_NS           (200 * SL_NS_PER_MS)
+#define RESOLVER_ALIVE_NS (30 * SL_NS_PER_S)
+
+struct control {
+	struct sl_health *health;
+	int underlay, session, names, resolver, store; // conditions; -1: not of this role
+	uint64_t next_tick_ns;
+	uint32_t generation;
+};
+
+// ---- Reload ------------------------------------------------------------------------------------------
+
+static void
+first_error(const struct sl_config_errors *errors, char *why, size_t why_bytes)
+{
+	const struct sl_config_error *e = errors->list;
+
+	if (errors->nb == 0)
+		return;
+	snprintf(
+		why,
+		why_bytes,
+		"%s:%u: %s; %s%s",
+		e->file == NULL ? "" : e->file,
+		e->line,
+		e->what,
+		e->remedy,
+		errors->nb > 1 ? " (and more: sluice -c FILE --check)" : ""
+	);
+}
+
+int
+control_reload(struct daemon *d, char *why, size_t why_bytes)
+{
+	struct sl_config_errors errors = { 0 };
+	struct sl_config *config = NULL;
+	struct snapshot *next;
+	int ret = sl_config_load(d->path, &config, &errors);
+
+	if (ret == 0 && sl_config_diff(d->config, config, &errors) == SL_CHANGE_RESTART)
+		ret = -EINVAL;
+	if (ret == 0) {
+		if (sl_config_policy_differs(d->config, config))
+			d->control->generation++;
+		next = snapshot_build(d, config, d->control->generation, &errors);
+		config = NULL;
+		ret = next == NULL ? -EINVAL : daemon_adopt(d, next);
+	}
+	snprintf(why, why_bytes, "%s", strerror(-ret));
+	first_error(&errors, why, why_bytes);
+	sl_config_errors_free(&errors);
+	sl_config_free(config);
+	return ret;
+}
+
+void
+control_reload_logged(struct daemon *d)
+{
+	char why[512];
+
+	if (control_reload(d, why, sizeof(why)) == 0)
+		sl_log(SL_LOG_NOTICE, "reloaded", "%s is in force", d->path);
+	else
+		sl_log(SL_LOG_ERROR, "reload-refused", "nothing has changed: %s", why);
+}
+
+static void
+serve_reload(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words)
+{
+	struct daemon *d = arg;
+	char why[512];
+
+	(void)nb_words;
+	(void)words;
+	if (control_reload(d, why, sizeof(why)) != 0)
+		sl_api_fail(
+			request,
+			"correct the file, then reload again",
+			"nothing has changed: %s",
+			why
+		);
+	else
+		sl_api_reply(request, json_pack("{s:s}", "text", "the configuration is in force"));
+}
+
+// ---- Readiness ------------------------------------------------------------------------------------------
+
+static void
+check_underlay(struct daemon *d)
+{
+	const struct sl_net *net = sl_dp_net(d->dp);
+	const struct sl_port *port = &net->ports[d->config->tunnel.port_idx];
+
+	sl_dp_poll_links(d->dp);
+	if (atomic_load(&port->link_up))
+		sl_health_ok(d->control->health, d->control->underlay);
+	else
+		sl_health_fault(
+			d->control->health,
+			d->control->underlay,
+			"the link of port %s is down",
+			port->name
+		);
+}
+
+static void
+check_session(struct daemon *d)
+{
+	const char *waited_for = "any peer";
+
+	for (uint32_t i = 0; i < d->sessions.nb_sessions; i++) {
+		const struct sl_session *s = &d->sessions.sessions[i];
+
+		if (s->name[0] == '\0')
+			continue;
+		waited_for = s->name;
+		if (atomic_load(&s->current) != NULL) {
+			sl_health_ok(d->control->health, d->control->session);
+			return;
+		}
+	}
+	sl_health_fault(
+		d->control->health,
+		d->control->session,
+		"no session is up; %s has not answered",
+		waited_for
+	);
+}
+
+static void
+check_resolver(struct daemon *d)
+{
+	const struct sl_resolver *resolver = sl_service_resolver(d->service);
+
+	if (sl_resolver_is_alive(resolver, RESOLVER_ALIVE_NS, sl_clock_ns(&d->clock)))
+		sl_health_ok(d->control->health, d->control->resolver);
+	else
+		sl_health_fault(
+			d->control->health,
+			d->control->resolver,
+			"the private DNS has not answered in the last %u s",
+			(unsigned)(RESOLVER_ALIVE_NS / SL_NS_PER_S)
+		);
+}
+
+static void
+check_store(struct daemon *d)
+{
+	struct sl_store_health health;
+
+	sl_store_health(d->store, &health);
+	if (health.failing)
+		sl_health_fault(
+			d->control->health,
+			d->control->store,
+			"the state directory: %s",
+			health.reason
+		);
+	else
+		sl_health_ok(d->control->health, d->control->store);
+}
+
+static void
+check_names(struct daemon *d)
+{
+	if (atomic_load(&d->names_ready))
+		sl_health_ok(d->control->health, d->control->names);
+	else
+		sl_health_fault(
+			d->control->health,
+			d->control->names,
+			"names of the configuration have no address on disk yet"
+		);
+}
+
+void
+control_tick(struct daemon *d)
+{
+	uint64_t now_ns = sl_clock_now_ns();
+
+	trace_tick(d);
+	if (now_ns < d->control->next_tick_ns)
+		return;
+	d->control->next_tick_ns = now_ns + TICK_NS;
+	check_underlay(d);
+	check_session(d);
+	check_store(d);
+	if (d->control->names >= 0)
+		check_names(d);
+	if (d->control->resolver >= 0)
+		check_resolver(d);
+	sl_health_publish(d->control->health);
+}
+
+static int
+add_conditions(struct daemon *d)
+{
+	struct control *c = d->control;
+	bool is_connector = d->config->node.role == SL_ROLE_CONNECTOR;
+
+	c->store = sl_health_add(c->health, "store", "the state directory is not open yet");
+	c->underlay = sl_health_add(c->health, "underlay", "the underlay port is not up yet");
+	c->session = sl_health_add(c->health, "session", "no session is up yet");
+	c->names = -1;
+	c->resolver = -1;
+	if (is_connector)
+		c->resolver = sl_health_add(
+			c->health, "resolver", "the private DNS has not answered yet"
+		);
+	else
+		c->names = sl_health_add(
+			c->health, "policy", "names of the configuration have no address yet"
+		);
+	return c->store < 0 || c->underlay < 0 || c->session < 0 ? -ENOSPC : 0;
+}
+
+// ---- Clients by name ----------------------------------------------------------------------------------
+
+uint32_t
+daemon_client(const struct daemon *d, const char *name)
+{
+	const struct sl_snapshot *s = &d->snapshot->dp;
+	const char *slash = strchr(name, '/');
+	uint32_t found = SL_NO_CLIENT;
+
+	for (uint32_t i = 1; i < s->nb_clients; i++) {
+		const struct sl_client *client = &s->clients[i];
+		const char *tenant;
+
+		if (!client->is_live)
+			continue;
+		tenant = s->tenants[client->tenant].name;
+		if (slash == NULL ? strcmp(client->name, name) == 0
+				  : strncmp(tenant, name, (size_t)(slash - name)) == 0 &&
+				    tenant[slash - name] == '\0' &&
+				    strcmp(client->name, slash + 1) == 0) {
+			if (found != SL_NO_CLIENT)
+				return SL_NO_CLIENT;
+			found = i;
+		}
+	}
+	return found;
+}
+
+// ---- Life -----------------------------------------------------------------------------------------------
+
+int
+control_open(struct daemon *d)
+{
+	const char *path = d->config->system.control_socket;
+	int ret;
+
+	d->control = calloc(1, sizeof(*d->control));
+	if (d->control == NULL)
+		return -ENOMEM;
+	d->control->generation = d->snapshot->dp.generation;
+	d->control->health = sl_health_new();
+	if (d->control->health == NULL)
+		return -ENOMEM;
+	ret = add_conditions(d);
+	if (ret == 0)
+		ret = sl_api_open(&d->api, path, NULL);
+	if (ret != 0) {
+		sl_log(SL_LOG_ERROR, "socket", "%s: %s", path, strerror(-ret));
+		return ret;
+	}
+	ret = sl_health_serve(d->control->health, d->api);
+	if (ret == 0)
+		ret = sl_api_register(
+			d->api, "reload", "", "Read the configuration again.", serve_reload, d
+		);
+	if (ret == 0)
+		ret = show_register(d);
+	if (ret == 0)
+		ret = trace_register(d);
+	if (ret == 0)
+		ret = explain_register(d);
+	return ret;
+}
+
+void
+control_close(struct daemon *d)
+{
+	if (d->api != NULL)
+		sl_api_close(d->api);
+	d->api = NULL;
+	if (d->control == NULL)
+		return;
+	sl_health_free(d->control->health);
+	free(d->control);
+	d->control = NULL;
+}

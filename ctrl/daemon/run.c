@@ -1,0 +1,438 @@
+// run: the daemon from start to stop, in order. What is opened with root's rights comes first, then
+// they are dropped, then everything else.
+#include "daemon.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sluice/ctrl/log.h>
+#include <sluice/ctrl/notify.h>
+#include <sluice/ctrl/privileges.h>
+#include <sluice/dp/tables.h>
+#include <sluice/dp/upkeep.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SESSION_SLEEP_MAX_MS 100
+#define CONTROL_SLEEP_MS     50
+#define STOP_MAX_MS          1200
+#define NAMES_CACHED         16384u
+
+// ---- Session thread ------------------------------------------------------------------------------------
+
+static void
+adopt(struct daemon *d)
+{
+	struct snapshot *next = atomic_exchange(&d->next, NULL);
+
+	if (next == NULL)
+		return;
+	sl_service_config(d->service, next->config, &next->dp, next->peers, next->nb_peers);
+	atomic_store(&d->adopted, next);
+}
+
+static void
+sleep_until_work(struct daemon *d)
+{
+	struct pollfd fds[] = {
+		{ .fd = sl_dp_session_fd(d->dp), .events = POLLIN },
+		{ .fd = sl_store_fd(d->store), .events = POLLIN },
+		{ .fd = d->session_wake, .events = POLLIN },
+	};
+	uint64_t now_ns = sl_clock_ns(&d->clock), wake_ns = sl_service_wake_ns(d->service);
+	struct timespec timeout = { 0 };
+	uint64_t wait_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
+
+	if (wait_ns > SESSION_SLEEP_MAX_MS * SL_NS_PER_MS)
+		wait_ns = SESSION_SLEEP_MAX_MS * SL_NS_PER_MS;
+	timeout.tv_nsec = (long)wait_ns;
+	if (wait_ns != 0 && sl_dp_session_sleeps(d->dp)) {
+		uint64_t count;
+
+		ppoll(fds, RTE_DIM(fds), &timeout, NULL);
+		if (fds[2].revents != 0 && read(d->session_wake, &count, sizeof(count)) < 0)
+			return; // somebody else's wake-up: nothing is lost
+	}
+	sl_dp_session_woke(d->dp);
+}
+
+static void *
+session_main(void *arg)
+{
+	struct daemon *d = arg;
+
+	while (!atomic_load(&d->stopping)) {
+		adopt(d);
+		if (sl_service_turn(d->service) == 0)
+			sleep_until_work(d);
+		atomic_store(&d->names_ready, sl_service_names_ready(d->service));
+	}
+	return NULL;
+}
+
+// ---- Configuration in force ----------------------------------------------------------------------------
+
+// Let the session thread, then the workers, go over to `next`; free the one before.
+int
+daemon_adopt(struct daemon *d, struct snapshot *next)
+{
+	static const uint64_t one = 1;
+	struct snapshot *before = d->snapshot;
+
+	atomic_store(&d->next, next);
+	if (write(d->session_wake, &one, sizeof(one)) < 0)
+		return -errno;
+	while (atomic_load(&d->adopted) != next)
+		usleep(200);
+	(void)!sl_dp_swap_snapshot(d->dp, &next->dp);
+	d->snapshot = next;
+	d->config = next->config;
+	snapshot_free(before);
+	return 0;
+}
+
+// ---- Start ----------------------------------------------------------------------------------------------
+
+static int
+load(struct daemon *d)
+{
+	struct sl_config_errors errors = { 0 };
+	const char *why = NULL;
+	int ret = sl_config_load(d->path, &d->config, &errors);
+
+	sl_config_errors_print(&errors, stderr);
+	sl_config_errors_free(&errors);
+	if (ret != 0)
+		return ret;
+	sl_log_set_level(d->config->system.log_level);
+	ret = sl_key_load(d->config->node.key_file, &d->key, &why);
+	if (ret != 0)
+		fprintf(stderr, "sluice: %s: %s\n", d->config->node.key_file, why);
+	return ret;
+}
+
+static int
+start_eal(const struct sl_config *config)
+{
+	struct sl_config_memory needs = sl_config_memory(config);
+	const char *pci[SL_MAX_PORTS];
+	struct sl_eal_conf eal = { .name = config->node.name, .pci = pci };
+
+	eal.memory_mb = config->system.memory_mb != 0
+		? config->system.memory_mb
+		: (unsigned)(needs.dataplane_bytes >> 20) + 64;
+	for (unsigned i = 0; i < config->nb_ports && i < SL_MAX_PORTS; i++)
+		if (!config->ports[i].is_vdev)
+			pci[eal.nb_pci++] = config->ports[i].device;
+	return sl_eal_start(&eal);
+}
+
+static bool
+is_adaptive(const struct sl_config *config)
+{
+	if (config->workers.idle != SL_IDLE_AUTO)
+		return config->workers.idle == SL_IDLE_ADAPTIVE;
+	for (unsigned i = 0; i < config->nb_ports; i++)
+		if (!config->ports[i].is_vdev)
+			return false;
+	return true;
+}
+
+static int
+create_dp(struct daemon *d)
+{
+	const struct sl_config *c = d->config;
+	struct sl_dp_conf conf = {
+		.name = "main",
+		.role = c->node.role == SL_ROLE_POP ? SL_DP_POP : SL_DP_CONNECTOR,
+		.net = &d->net,
+		.nb_workers = c->workers.nb_cores,
+		.idle = is_adaptive(c) ? SL_DP_IDLE_ADAPTIVE : SL_DP_IDLE_POLL,
+		.nb_mbufs = sl_config_memory(c).nb_mbufs,
+		.clock = &d->clock,
+		.on_mail = sl_upkeep_mail,
+		.on_tick = sl_upkeep_tick,
+	};
+
+	daemon_net(&d->net, c);
+	for (unsigned i = 0; i < c->nb_ports && i < SL_MAX_PORTS; i++)
+		conf.devices[i] = c->ports[i].device;
+	for (unsigned i = 0; i < c->workers.nb_cores && i < SL_MAX_WORKERS; i++)
+		conf.cores[i] = c->workers.cores[i];
+	d->dp = sl_dp_create(&conf);
+	return d->dp == NULL ? -ENODEV : 0;
+}
+
+static int
+create_tables(struct daemon *d)
+{
+	const struct sl_config *c = d->config;
+	bool is_connector = c->node.role == SL_ROLE_CONNECTOR;
+	// A connector holds on longer than a PoP, which is the authority on expiry.
+	uint32_t scale_ds = is_connector ? 15 : 10;
+	rte_be32_t nat[16];
+	struct sl_tables_conf conf = {
+		.nb_flows = c->limits.flows,
+		.nb_sessions = c->limits.sessions,
+		.nb_names = is_connector ? NAMES_CACHED : 0,
+		.timeouts = { .tcp_established_ds = c->timers.tcp_established_s * scale_ds,
+			      .tcp_transitory_ds = c->timers.tcp_transitory_s * scale_ds,
+			      .tcp_closed_ds = is_connector ? c->timers.tcp_time_wait_s * 10 : 20,
+			      .udp_ds = c->timers.udp_s * scale_ds,
+			      .dns_ds = c->timers.dns_s * scale_ds,
+			      .icmp_ds = c->timers.icmp_s * scale_ds },
+		.nat_addresses = nat,
+		.nat_port_low = 1024,
+		.nat_port_high = 65535,
+	};
+
+	if (is_connector && c->connector.nat_ports.high != 0) {
+		conf.nat_port_low = c->connector.nat_ports.low;
+		conf.nat_port_high = c->connector.nat_ports.high;
+	}
+	for (unsigned i = 0; i < c->connector.nat_addresses.nb && i < RTE_DIM(nat); i++)
+		nat[conf.nb_nat_addresses++] = rte_cpu_to_be_32(c->connector.nat_addresses.list[i]);
+	return sl_tables_create(d->dp, &conf, &d->sessions);
+}
+
+// Make a folder that the daemon's user can write.
+static void
+make_folder(const char *path, mode_t mode, const struct passwd *user)
+{
+	if (mkdir(path, mode) != 0 && errno != EEXIST) {
+		fprintf(stderr, "sluice: %s: %s\n", path, strerror(errno));
+		return;
+	}
+	if (user != NULL && geteuid() == 0 && chown(path, user->pw_uid, user->pw_gid) != 0)
+		fprintf(stderr, "sluice: %s: %s\n", path, strerror(errno));
+}
+
+static int
+drop_privileges(struct daemon *d)
+{
+	const struct sl_config_system *system = &d->config->system;
+	const struct passwd *user = getpwnam(system->user);
+	char *socket_path = strdup(system->control_socket);
+	const char *why = "";
+	int ret;
+
+	if (socket_path == NULL)
+		return -ENOMEM;
+	make_folder(system->state_dir, 0700, user);
+	make_folder(dirname(socket_path), 0755, user);
+	free(socket_path);
+	ret = sl_privileges_drop(system->user, SL_PRIVILEGE_NET_ADMIN | SL_PRIVILEGE_NET_RAW, &why);
+	if (ret != 0)
+		fprintf(stderr, "sluice: user %s: %s\n", system->user, why);
+	return ret;
+}
+
+static int
+open_store(struct daemon *d)
+{
+	struct sl_store_config conf = {
+		.dir = d->config->system.state_dir,
+		.pool = { .base = d->config->dns.pool.address,
+			  .nb = 1u << (32 - d->config->dns.pool.length) },
+	};
+	char why[256];
+	int ret;
+
+	if (d->config->node.role == SL_ROLE_CONNECTOR)
+		conf.pool.nb = 1u << 20;
+	ret = sl_store_open(&d->store, &conf, why, sizeof(why));
+	if (ret != 0)
+		fprintf(stderr, "sluice: %s\n", why);
+	return ret;
+}
+
+static int
+create_service(struct daemon *d)
+{
+	uint8_t random[32];
+	struct sl_service_conf conf = {
+		.dp = d->dp,
+		.clock = &d->clock,
+		.config = d->config,
+		.store = d->store,
+		.sessions = &d->sessions,
+		.key = &d->key,
+		.nb_lanes = d->config->tunnel.nb_lanes,
+		.name_key = &d->name_key,
+	};
+	int ret = sl_store_start(d->store);
+
+	if (ret != 0 || getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	sl_name_key_init(&d->name_key, random);
+	d->service = sl_service_create(&conf);
+	sl_wipe(&d->key, sizeof(d->key));
+	return d->service == NULL ? -ENOMEM : 0;
+}
+
+static int
+first_snapshot(struct daemon *d)
+{
+	struct sl_config_errors errors = { 0 };
+
+	d->ids = registry_create();
+	d->snapshot = d->ids == NULL ? NULL : snapshot_build(d, d->config, 1, &errors);
+	sl_config_errors_print(&errors, stderr);
+	sl_config_errors_free(&errors);
+	if (d->snapshot == NULL) {
+		d->config = NULL; // went with the snapshot
+		return -EINVAL;
+	}
+	sl_service_config(
+		d->service, d->config, &d->snapshot->dp, d->snapshot->peers, d->snapshot->nb_peers
+	);
+	(void)!sl_dp_swap_snapshot(d->dp, &d->snapshot->dp);
+	return 0;
+}
+
+static int
+start_threads(struct daemon *d)
+{
+	int ret = sl_dp_start(d->dp);
+
+	d->session_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (ret != 0 || d->session_wake < 0)
+		return -EIO;
+	ret = pthread_create(&d->session_thread, NULL, session_main, d);
+	d->has_session_thread = ret == 0;
+	return -ret;
+}
+
+static int
+start(struct daemon *d)
+{
+	int ret = load(d);
+
+	if (ret == 0)
+		ret = start_eal(d->config);
+	if (ret == 0)
+		ret = create_dp(d);
+	if (ret == 0)
+		ret = create_tables(d);
+	if (ret == 0)
+		ret = drop_privileges(d);
+	if (ret == 0)
+		ret = sl_log_start(STDERR_FILENO);
+	if (ret == 0)
+		ret = open_store(d);
+	if (ret == 0)
+		ret = create_service(d);
+	if (ret == 0)
+		ret = first_snapshot(d);
+	if (ret == 0)
+		ret = start_threads(d);
+	if (ret == 0)
+		ret = control_open(d);
+	return ret;
+}
+
+// ---- Run and stop -----------------------------------------------------------------------------------------
+
+// Tell workers to say CLOSE for every flow, and wait until none is left.
+static void
+close_flows(struct daemon *d)
+{
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++) {
+		struct sl_worker *w = sl_dp_worker(d->dp, k);
+
+		atomic_store(&w->is_closing, true);
+	}
+	for (unsigned ms = 0; ms < STOP_MAX_MS; ms += 10) {
+		unsigned nb = 0;
+
+		for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++)
+			nb += atomic_load(&sl_dp_worker(d->dp, k)->is_closing);
+		if (nb == 0)
+			break;
+		usleep(10000);
+	}
+	usleep(20000); // the last CLOSE leaves
+}
+
+static void
+run(struct daemon *d, int signals)
+{
+	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
+				{ .fd = sl_api_fd(d->api), .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		poll(fds, RTE_DIM(fds), CONTROL_SLEEP_MS);
+		if (read(signals, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGHUP)
+				return;
+			control_reload_logged(d);
+		}
+		sl_api_process(d->api);
+		control_tick(d);
+	}
+}
+
+static void
+stop(struct daemon *d)
+{
+	if (d->has_session_thread) {
+		close_flows(d);
+		atomic_store(&d->stopping, true);
+		pthread_join(d->session_thread, NULL);
+	}
+	if (d->dp != NULL)
+		sl_dp_stop(d->dp);
+	control_close(d);
+	sl_service_free(d->service);
+	if (d->store != NULL)
+		sl_store_close(d->store);
+	snapshot_free(d->snapshot);
+	if (d->snapshot == NULL)
+		sl_config_free(d->config);
+	registry_free(d->ids);
+	if (d->dp != NULL) {
+		sl_tables_destroy(d->dp, &d->sessions);
+		sl_dp_destroy(d->dp);
+	}
+	sl_wipe(&d->key, sizeof(d->key));
+	sl_log_stop();
+}
+
+int
+daemon_run(const char *path)
+{
+	static struct daemon daemon;
+	sigset_t set;
+	int signals, ret;
+
+	daemon.path = path;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	// Before any thread: all of them leave these to the control thread.
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals < 0 || sl_privileges_harden() != 0)
+		return EXIT_FAILURE;
+	ret = start(&daemon);
+	if (ret == 0) {
+		sl_log(SL_LOG_NOTICE, "started", "serving as %s", daemon.config->node.name);
+		run(&daemon, signals);
+		sl_notify("STOPPING=1");
+		sl_log(SL_LOG_NOTICE, "stopping", "saying goodbye to every peer");
+	}
+	stop(&daemon);
+	sl_eal_stop();
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
