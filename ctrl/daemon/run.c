@@ -268,14 +268,14 @@ create_service(struct daemon *d)
 		.nb_lanes = d->config->tunnel.nb_lanes,
 		.name_key = &d->name_key,
 	};
-	int ret = sl_store_start(d->store);
 
-	if (ret != 0 || getrandom(random, sizeof(random), 0) != sizeof(random))
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
 	sl_name_key_init(&d->name_key, random);
 	d->service = sl_service_create(&conf);
 	sl_wipe(&d->key, sizeof(d->key));
-	return d->service == NULL ? -ENOMEM : 0;
+	// What is on disk has been read; from here on the store has a thread of its own.
+	return d->service == NULL ? -ENOMEM : sl_store_start(d->store);
 }
 
 static int

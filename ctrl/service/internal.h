@@ -67,6 +67,7 @@ struct sl_service {
 	struct tenant *tenants;
 	unsigned nb_tenants;
 	struct sl_resolver *resolver; // connector
+	uint64_t next_probe_ns;
 	struct peers *peers;
 	struct holds holds;
 	struct queries queries;

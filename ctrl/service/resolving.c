@@ -10,7 +10,9 @@
 
 #define EVENTS_PER_TURN 256u
 #define NAMES_MAX       16384u
-#define TTL_FLOOR_S     1u // what a worker keeps a TTL of 0 for: the packets of this turn
+#define PROBE_NS        (20 * SL_NS_PER_S)
+#define PROBE_RETRY_NS  (1 * SL_NS_PER_S)
+#define COOKIE_NOBODY   UINT64_MAX // an index no hold has
 
 int
 resolving_create(struct sl_service *s)
@@ -243,10 +245,28 @@ resolver_work(struct sl_service *s)
 	return nb_done;
 }
 
+// Nobody may have asked for long: a question of our own shows whether the private DNS is there. Any
+// answer will do, a refusal too.
+static void
+probe(struct sl_service *s)
+{
+	struct sl_resolver_result result;
+	struct sl_name root;
+
+	if (s->now_ns < s->next_probe_ns || sl_resolver_is_alive(s->resolver, PROBE_NS, s->now_ns))
+		return;
+	s->next_probe_ns = s->now_ns + PROBE_RETRY_NS;
+	if (sl_name_from_text(&root, ".") == SL_NAME_OK)
+		sl_resolver_ask(s->resolver, &root, SL_DNS_NS, COOKIE_NOBODY, s->now_ns, &result);
+}
+
 unsigned
 resolving_work(struct sl_service *s)
 {
-	return s->resolver == NULL ? 0 : resolver_work(s);
+	if (s->resolver == NULL)
+		return 0;
+	probe(s);
+	return resolver_work(s);
 }
 
 // ---- RESOLVE at the PoP ------------------------------------------------------------------------------

@@ -176,6 +176,14 @@ sl_service_wake_ns(const struct sl_service *s)
 
 // ---- Life -----------------------------------------------------------------------------------------------
 
+static bool
+is_made(const char *what, int error)
+{
+	if (error != 0)
+		sl_log(SL_LOG_ERROR, "start-failed", "%s: %s", what, strerror(-error));
+	return error == 0;
+}
+
 struct sl_service *
 sl_service_create(const struct sl_service_conf *conf)
 {
@@ -191,11 +199,10 @@ sl_service_create(const struct sl_service_conf *conf)
 	s->name_key = *conf->name_key;
 	s->now_ns = sl_clock_ns(s->clock);
 	holds_init(&s->holds);
-	if (names_create(s) != 0 || forwarding_create(s) != 0 || resolving_create(s) != 0 ||
-	    peers_create(s, conf) != 0) {
-		sl_log(SL_LOG_ERROR,
-		       "start-failed",
-		       "no memory for the tables, or no state directory");
+	if (!is_made("names and leases", names_create(s)) ||
+	    !is_made("upstream servers", forwarding_create(s)) ||
+	    !is_made("private name servers", resolving_create(s)) ||
+	    !is_made("peers and keys", peers_create(s, conf))) {
 		sl_service_free(s);
 		return NULL;
 	}

@@ -26,12 +26,13 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "icmp_local", "other", "client_input" },
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "wireguard", "wireguard_open" },
-	{ "udp_input", "other", "flow_collect" },
+	{ "udp_input", "other", "client_input" },
 
 	// What clients ask and send.
 	{ "client_input", "dns", "dns_answer" },
 	{ "client_input", "echo", "icmp_local" },
 	{ "client_input", "flow", "flow_forward" },
+	{ "client_input", "own", "flow_collect" },
 	{ "client_input", "other", "flow_refuse" },
 	{ "flow_forward", "new", "flow_new" },
 	{ "*", "pack", "tunnel_pack" },

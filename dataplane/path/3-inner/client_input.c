@@ -1,11 +1,12 @@
 // client_input: sort a client's packets: questions to the resolvers, packets for flows.
-//   ip4_input | wireguard_open -> client_input -> dns_answer | flow_forward | icmp_local | handover
+//   ip4_input | udp_input | wireguard_open -> client_input -> dns_answer | flow_forward | icmp_local |
+//   flow_collect | flow_refuse | handover
 // On entry the mbuf is a checked IPv4 packet at L3; nobody has asked yet whether its source is a
 // client. That is done where it first matters: by dns_answer, and by flow_new when no flow is found.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 
-enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OTHER, EDGE_COUNT };
+enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OWN, OTHER, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[TCP_RESOLVER] = "client_input_resolver_port",
@@ -13,6 +14,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[DNS] = "dns",
 	[ECHO] = "echo",
 	[FLOW] = "flow",
+	[OWN] = "own",
 	[OTHER] = "other",
 };
 
@@ -33,8 +35,12 @@ client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct sl_meta *meta = sl_meta(m);
-	uint8_t owner = sl_client_owner(w, sl_scope(meta), ip->src_addr);
+	uint8_t owner;
 
+	// An answer to a query of our own; its owner is another computation.
+	if (meta->protocol == IPPROTO_UDP && unlikely(sl_net_port_of(w->net, ip->dst_addr) != NULL))
+		return OWN;
+	owner = sl_client_owner(w, sl_scope(meta), ip->src_addr);
 	if (owner != w->idx) {
 		meta->worker = owner;
 		meta->stage = SL_STAGE_CLIENT;

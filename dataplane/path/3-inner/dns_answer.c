@@ -6,6 +6,7 @@
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/reply.h>
+#include <sluice/dp/trace.h>
 
 enum edge { MALFORMED, NO_CLIENT, ROOM, CLIENT, PUNT, EDGE_COUNT };
 
@@ -53,6 +54,7 @@ dns_answer_verdict(struct sl_worker *w, struct rte_mbuf *m)
 
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	meta->worker = (uint8_t)w->idx;
+	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT)
 		return NO_CLIENT;
 	nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);

@@ -5,6 +5,8 @@
 // to flow_new, which decides and comes back by the same code (flow_up.h).
 #include "flow_up.h"
 
+#include <sluice/dp/trace.h>
+
 enum edge { MALFORMED, NOT_CARRIED, NEW, REJECT, PACK, OPEN_ROOM, UNSENT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
@@ -30,6 +32,7 @@ flow_forward_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	if (unlikely(f->pop.generation != w->snapshot->generation))
 		return NEW;
 	meta->client = f->pop.client;
+	sl_trace_flag(w, meta);
 	switch (sl_flow_up(w, m, f, index)) {
 	case SL_UP_PACK:
 		return PACK;

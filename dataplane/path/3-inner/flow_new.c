@@ -4,6 +4,8 @@
 // under an older policy. The decision is the one place where policy meets packets.
 #include "flow_up.h"
 
+#include <sluice/dp/trace.h>
+
 enum edge { MALFORMED, NO_CLIENT, SILENT, RESET, OPEN_ROOM, UNSENT, REJECT, PACK, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
@@ -216,6 +218,7 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	if (meta->flow == SL_NO_FLOW)
 		meta->flow = sl_flow_find(w->flows, &key);
 	meta->client = sl_client_of(w, meta, ip->src_addr);
+	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT) {
 		end_flow(w, meta->flow);
 		return NO_CLIENT;

@@ -5,6 +5,8 @@
 // is checked again first, so a revocation stops answers too.
 #include "flow_common.h"
 
+#include <sluice/dp/trace.h>
+
 enum edge { BAD_FLOW, STALE, SHORT, REVOKED, TTL, ANSWER, CLIENT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
@@ -119,6 +121,7 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	if (!sl_flow_restore(w, m, &rec, &out))
 		return TTL;
 	meta->client = f->pop.client;
+	sl_trace_flag(w, meta);
 	meta->flow = sl_id_index(rec.flow);
 	return CLIENT;
 }
