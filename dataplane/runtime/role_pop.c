@@ -22,7 +22,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "ip4_input", "local_other", "client_input" },
 	{ "ip4_input", "transit", "client_input" },
 	{ "ip4_input", "fragment", "fragment_input" },
-	{ "ip4_input", "ttl_expired", "ip4_input_ttl" },
+	{ "ip4_input", "ttl_expired", "client_input" },
 	{ "icmp_local", "other", "client_input" },
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "wireguard", "wireguard_open" },
