@@ -57,6 +57,10 @@ sl_tcp_track(
 	uint32_t header_bytes = (uint32_t)(tcp->data_off >> 4) * 4;
 	uint32_t next = seq + (segment_bytes > header_bytes ? segment_bytes - header_bytes : 0) +
 		!!(flags & RTE_TCP_SYN_FLAG) + !!(flags & RTE_TCP_FIN_FLAG);
+	// The client uses its port again: the conversation begins anew (RFC 9293 section 3.6.1).
+	if (direction == SL_UP && f->tcp >= SL_TCP_CLOSING &&
+	    (flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG | RTE_TCP_RST_FLAG)) == RTE_TCP_SYN_FLAG)
+		f->tcp = SL_TCP_NONE;
 	uint32_t *own = direction == SL_UP ? &f->seq_up : &f->seq_down;
 	uint32_t *other = direction == SL_UP ? &f->seq_down : &f->seq_up;
 
