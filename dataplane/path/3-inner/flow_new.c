@@ -214,9 +214,8 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 
 	if (sl_flow_up_key(m, &key) != SL_UP_KEY_OK)
 		return MALFORMED;
-	// A packet before this one in the burst may have made the flow.
-	if (meta->flow == SL_NO_FLOW)
-		meta->flow = sl_flow_find(w->flows, &key);
+	// A packet before this one in the burst may have made the flow, or ended it.
+	meta->flow = sl_flow_find(w->flows, &key);
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT) {
