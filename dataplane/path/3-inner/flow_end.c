@@ -40,6 +40,7 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 	m->data_off = RTE_PKTMBUF_HEADROOM;
 	if (edge == CLIENT) {
 		meta->client = f->pop.client;
+		meta->resolved = sl_ip4_unmap(f->key.destination);
 		sl_reject_flow(m, f, (uint8_t)reason);
 	} else {
 		sl_reset_host(m, f);

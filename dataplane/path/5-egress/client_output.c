@@ -45,19 +45,21 @@ is_granted(const struct sl_worker *w, uint32_t client, rte_be32_t address)
 	return (seen.groups & w->snapshot->clients[client].groups) != 0;
 }
 
-// May `address` be shown to this client as the source of an outer header?
+// May `address` be shown to this client as the source of an outer header? A refusal may come from the
+// very address that the client wrote to.
 static inline bool
-is_showable(const struct sl_worker *w, uint32_t client, rte_be32_t address)
+is_showable(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t address)
 {
 	if (likely(is_within(address, w->net->pool, w->net->pool_bits)))
 		return true;
 	return sl_is_resolver(w->net, address) || is_own(w->net, address) ||
-		is_granted(w, client, address);
+		(meta->resolved != 0 && meta->resolved == address) ||
+		is_granted(w, meta->client, address);
 }
 
 // Both addresses of the header quoted by an ICMP error (RFC 792); the client's own is one of them.
 static bool
-is_quote_showable(const struct sl_worker *w, uint32_t client, const struct rte_mbuf *m)
+is_quote_showable(const struct sl_worker *w, const struct sl_meta *meta, const struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	uint16_t at = (uint16_t)((ip->version_ihl & 0xf) * 4);
@@ -72,8 +74,8 @@ is_quote_showable(const struct sl_worker *w, uint32_t client, const struct rte_m
 	if (rte_pktmbuf_data_len(m) < at + 8 + sizeof(*quoted))
 		return true;
 	quoted = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, at + 8);
-	return (quoted->src_addr == ip->dst_addr || is_showable(w, client, quoted->src_addr)) &&
-		(quoted->dst_addr == ip->dst_addr || is_showable(w, client, quoted->dst_addr));
+	return (quoted->src_addr == ip->dst_addr || is_showable(w, meta, quoted->src_addr)) &&
+		(quoted->dst_addr == ip->dst_addr || is_showable(w, meta, quoted->dst_addr));
 }
 
 static inline enum edge
@@ -84,9 +86,9 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 
 	if (unlikely(meta->client >= w->snapshot->nb_clients || meta->client == SL_NO_CLIENT))
 		return NO_CLIENT;
-	if (unlikely(!is_showable(w, meta->client, ip->src_addr)))
+	if (unlikely(!is_showable(w, meta, ip->src_addr)))
 		return LEAK;
-	if (unlikely(ip->next_proto_id == IPPROTO_ICMP) && !is_quote_showable(w, meta->client, m))
+	if (unlikely(ip->next_proto_id == IPPROTO_ICMP) && !is_quote_showable(w, meta, m))
 		return LEAK;
 	if (w->snapshot->clients[meta->client].session != SL_NO_SESSION)
 		return WIREGUARD;

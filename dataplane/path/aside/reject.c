@@ -1,6 +1,7 @@
 // reject: tell a client why its packet goes no further.
 //   client_input, flow_forward, flow_open, ... -> reject -> client_output
-// On entry the mbuf is the client's IPv4 packet and meta->reason says why; on exit it is the answer.
+// On entry the mbuf is the client's IPv4 packet and meta->reason says why; on exit it is the answer,
+// from the address the client wrote to, which meta->resolved tells client_output.
 // Rate-limited per worker; what is over the limit is dropped in silence.
 #include <sluice/dp/flow.h>
 #include <sluice/dp/ip4.h>
@@ -266,6 +267,7 @@ reject_verdict(struct sl_worker *w, struct rte_mbuf *m)
 
 	if (!sl_bucket_take(&w->reject_bucket, REJECTS_PER_S, REJECTS_BURST, 1, w->now_ns))
 		return LIMITED;
+	meta->resolved = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
 	if (!sl_reject_packet(m, meta->l4_offset, meta->reason, (uint16_t)meta->token))
 		return UNANSWERABLE;
 	return CLIENT;

@@ -66,7 +66,9 @@ struct sl_meta {
 	uint8_t record_type; // record_input <-> flow nodes, tunnel_pack: enum sl_record_type
 	uint8_t trail_len; // graph walk -> trace; bit 7: the packet is to be reported
 	uint32_t token; // session thread <-> workers: what an answer belongs to
-	rte_be32_t resolved; // resolver -> flow_open: the private address, 0 if none
+	// resolver -> flow_open: the private address, 0 if none; reject, flow_end -> client_output: the
+	// destination that the client used itself
+	rte_be32_t resolved;
 	uint8_t outer_ecn; // udp_input -> record_input: for RFC 6040
 	uint8_t record_flags; // flow nodes -> tunnel_pack: enum sl_record_flag
 	uint8_t trail[SL_TRAIL_LEN]; // graph walk -> trace: node numbers, while a trace is armed
