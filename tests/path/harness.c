@@ -55,6 +55,7 @@ static struct sl_clock clock_;
 static struct rte_mempool *pool;
 static path_filter_t filter;
 static path_session_t session;
+static void (*before_destroy)(void);
 static unsigned nb_failures_before;
 
 static struct rte_ring *
@@ -256,6 +257,12 @@ void
 path_session(path_session_t f)
 {
 	session = f;
+}
+
+void
+path_before_destroy(void (*f)(void))
+{
+	before_destroy = f;
 }
 
 static unsigned
@@ -469,6 +476,9 @@ path_end(const char *title)
 		sl_dp_stop(nodes[n].dp);
 	}
 	CU_ASSERT_EQUAL(rte_mempool_in_use_count(pool), 0);
+	if (before_destroy != NULL)
+		before_destroy();
+	before_destroy = NULL;
 	for (unsigned n = 0; n < nb_nodes; n++)
 		sl_dp_destroy(nodes[n].dp);
 	for (unsigned i = 0; i < MAX_PORTS; i++)

@@ -86,6 +86,9 @@ void path_session(path_session_t session);
 
 uint64_t path_drops(struct path_node *node, const char *reason);
 
+// Called once by the next path_end(), after all its checks and while the instances still stand.
+void path_before_destroy(void (*f)(void));
+
 // Let waiting packets time out, assert conservation and that all buffers came back, write a pcap if
 // an assertion failed since the last path_end(), and take everything down.
 void path_end(const char *title);
