@@ -34,7 +34,8 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "record_input", "ended", "flow_end" },
 	{ "record_input", "error", "record_input_unknown" },
 	{ "record_input", "seal", "tunnel_pack" },
-	{ "record_input", "fragment", "record_input_unknown" },
+	{ "record_input", "fragment", "record_whole" },
+	{ "record_whole", "records", "record_input" },
 	{ "flow_end", "host", "ip4_output" },
 	{ "*", "output", "ip4_output" },
 

@@ -7,6 +7,7 @@
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/tables.h>
+#include <sluice/proto/fragment.h>
 
 static int
 create_sessions(struct sl_sessions *s, uint32_t nb_sessions)
@@ -34,6 +35,19 @@ create_nat(const struct sl_tables_conf *conf)
 	return nat;
 }
 
+#define WHOLE_PLACES   64u // records put together at a time
+#define WHOLE_PER_LANE 8u
+#define WHOLE_BYTES    1984u // with its header, what a packet buffer holds at least
+
+static struct sl_reass *
+create_reass(void)
+{
+	void *memory = rte_zmalloc("sl_reass", sl_reass_bytes(WHOLE_PLACES, WHOLE_BYTES), 64);
+
+	return memory == NULL ? NULL
+			      : sl_reass_init(memory, WHOLE_PLACES, WHOLE_BYTES, WHOLE_PER_LANE);
+}
+
 static int
 create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_sessions *sessions)
 {
@@ -47,9 +61,10 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 	);
 	w->nat = create_nat(conf);
 	w->aead = sl_aead_create(SL_AEAD_BEST);
+	w->reass = create_reass();
 	if (conf->nb_names != 0)
 		w->names = sl_names_cache_create(conf->nb_names, SOCKET_ID_ANY);
-	if (w->flows == NULL || w->nat == NULL || w->aead == NULL ||
+	if (w->flows == NULL || w->nat == NULL || w->aead == NULL || w->reass == NULL ||
 	    (conf->nb_names != 0 && w->names == NULL))
 		return -ENOMEM;
 	return 0;
@@ -73,10 +88,12 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 
 		sl_flow_table_destroy(w->flows);
 		rte_free(w->nat);
+		rte_free(w->reass);
 		sl_aead_destroy(w->aead);
 		sl_names_cache_destroy(w->names);
 		w->flows = NULL;
 		w->nat = NULL;
+		w->reass = NULL;
 		w->aead = NULL;
 		w->names = NULL;
 	}

@@ -1,17 +1,21 @@
 // record_input: take the records of a datagram apart and send each where its kind is dealt with.
-//   tunnel_open | mailbox_rx -> record_input -> flow_return or flow_originate | flow_open | flow_end |
-//   punt | tunnel_pack | handover
+//   tunnel_open | record_whole | mailbox_rx -> record_input -> flow_return or flow_originate | flow_open | flow_end |
+//   record_whole | punt | tunnel_pack | handover
 // On entry the mbuf holds the records of one datagram, or one record that another worker handed
 // over; on exit it holds one record, header first. Records of flows of other workers go there.
 #include "flow_common.h"
 
-#define RECORDS_MAX 128u // in one datagram: more than fit 1500 octets with a body each
+#define ECN_MASK 3u
+#define ECN_ECT1 1u
+#define ECN_ECT0 2u
+#define ECN_CE   3u
 
 enum edge {
 	MALFORMED,
 	REFUSED,
 	UNKNOWN,
 	BAD_WORKER,
+	CONGESTED,
 	STALE,
 	NO_MBUF,
 	CONSUMED,
@@ -31,6 +35,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[REFUSED] = "record_input_refused",
 	[UNKNOWN] = "record_input_unknown",
 	[BAD_WORKER] = "record_input_bad_worker",
+	[CONGESTED] = "record_input_congested",
 	[STALE] = "record_input_stale",
 	[NO_MBUF] = "record_input_no_mbuf",
 	[CONSUMED] = "record_input_consumed",
@@ -86,13 +91,35 @@ take_heartbeat(struct rte_mbuf *m, const struct sl_rec *rec)
 	return SEAL;
 }
 
+// Congestion that the outer packet met is told to the inner one (RFC 6040 section 4.2). False: the
+// inner one does not take part, so it is lost instead.
+static inline bool
+combine_ecn(struct sl_rec *rec, uint8_t outer)
+{
+	uint8_t *tos = (uint8_t *)(uintptr_t)rec->body - SL_REC_TOS_TTL_BYTES;
+	uint8_t inner = rec->tos & ECN_MASK;
+
+	if (outer == inner || (outer != ECN_CE && (outer != ECN_ECT1 || inner != ECN_ECT0)))
+		return true;
+	if (inner == 0)
+		return false;
+	rec->tos = (uint8_t)((rec->tos & ~ECN_MASK) | outer);
+	*tos = rec->tos; // inner is not 0, so the extension is there
+	return true;
+}
+
 static inline enum edge
-record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
+record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec)
 {
 	struct sl_meta *meta = sl_meta(m);
 
 	if (unlikely(rec->flags & SL_RECORD_FRAGMENT))
 		return FRAGMENT;
+	if (unlikely(meta->outer_ecn != 0) && rec->type <= SL_RECORD_OPEN) {
+		if (!combine_ecn(rec, meta->outer_ecn))
+			return CONGESTED;
+		meta->outer_ecn = 0; // once; a packet in fragments may have lost its mark, no more
+	}
 	if (is_for_flow(rec->type) && sl_id_worker(rec->flow) != w->idx) {
 		if (sl_id_worker(rec->flow) >= w->nb_workers)
 			return BAD_WORKER;
@@ -126,11 +153,6 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, const struct sl_re
 	}
 }
 
-struct piece {
-	struct rte_mbuf *m;
-	enum edge edge;
-};
-
 // A record of its own mbuf, copied out of `from`; NULL without one.
 static struct rte_mbuf *
 copy_record(struct sl_worker *w, struct rte_mbuf *from, const uint8_t *at, uint16_t nb_bytes)
@@ -145,41 +167,53 @@ copy_record(struct sl_worker *w, struct rte_mbuf *from, const uint8_t *at, uint1
 	return m;
 }
 
-// Take `m` apart; returns how many pieces. The last record stays in `m` itself.
-static unsigned
-split(struct sl_worker *w, struct rte_mbuf *m, struct piece pieces[RECORDS_MAX])
+static inline enum edge
+edge_of(struct sl_worker *w, struct rte_mbuf *m, enum sl_rec_verdict verdict, struct sl_rec *rec)
+{
+	switch (verdict) {
+	case SL_REC_OK:
+		return record_input_verdict(w, m, rec);
+	case SL_REC_END:
+		return CONSUMED;
+	case SL_REC_SKIP:
+		return UNKNOWN;
+	case SL_REC_REFUSE:
+		return REFUSED;
+	case SL_REC_MALFORMED:
+	default:
+		return MALFORMED;
+	}
+}
+
+// Take `m` apart and send each record on its way. The last stays in `m` itself, whose edge is
+// returned; without packet buffers the rest of the datagram is lost with it.
+static enum edge
+split(struct rte_graph *graph, struct rte_node *node, struct sl_worker *w, struct rte_mbuf *m)
 {
 	struct sl_recs recs = sl_recs_begin(
 		rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m)
 	);
 	enum sl_rec_verdict verdict;
+	struct rte_mbuf *own;
 	struct sl_rec rec;
-	unsigned nb = 0;
 
 	for (;;) {
 		const uint8_t *at = recs.at;
-		bool is_last;
 
 		verdict = sl_recs_next(&recs, &rec);
 		if (verdict == SL_REC_SKIP && recs.at != recs.end)
 			continue;
-		is_last = verdict != SL_REC_OK || recs.at == recs.end || nb == RECORDS_MAX - 1;
-		if (is_last) {
+		if (verdict != SL_REC_OK || recs.at == recs.end) {
 			rte_pktmbuf_adj(m, (uint16_t)(at - rte_pktmbuf_mtod(m, uint8_t *)));
-			pieces[nb].m = m;
-			pieces[nb].edge = verdict == SL_REC_OK ? record_input_verdict(w, m, &rec)
-				: verdict == SL_REC_REFUSE     ? REFUSED
-				: verdict == SL_REC_END        ? CONSUMED
-				: verdict == SL_REC_SKIP       ? UNKNOWN
-							       : MALFORMED;
-			return nb + 1;
+			return edge_of(w, m, verdict, &rec);
 		}
-		pieces[nb].m = copy_record(w, m, at, (uint16_t)(recs.at - at));
-		if (pieces[nb].m == NULL)
-			continue;
-		rec.body = rte_pktmbuf_mtod(pieces[nb].m, uint8_t *) + (rec.body - at);
-		pieces[nb].edge = record_input_verdict(w, pieces[nb].m, &rec);
-		nb++;
+		own = copy_record(w, m, at, (uint16_t)(recs.at - at));
+		if (own == NULL)
+			return NO_MBUF;
+		rec.body = rte_pktmbuf_mtod(own, uint8_t *) + (rec.body - at);
+		rte_node_enqueue_x1(
+			graph, node, (rte_edge_t)record_input_verdict(w, own, &rec), own
+		);
 	}
 }
 
@@ -187,14 +221,11 @@ static uint16_t
 record_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct sl_worker *w = sl_node_worker(node);
-	struct piece pieces[RECORDS_MAX];
 
-	for (uint16_t i = 0; i < nb; i++) {
-		unsigned nb_pieces = split(w, objs[i], pieces);
-
-		for (unsigned k = 0; k < nb_pieces; k++)
-			rte_node_enqueue_x1(graph, node, (rte_edge_t)pieces[k].edge, pieces[k].m);
-	}
+	for (uint16_t i = 0; i < nb; i++)
+		rte_node_enqueue_x1(
+			graph, node, (rte_edge_t)split(graph, node, w, objs[i]), objs[i]
+		);
 	return nb;
 }
 
@@ -205,6 +236,9 @@ SL_DROP(record_input_refused,
 	"Record of a mandatory kind this version does not know.")
 SL_DROP(record_input_unknown, SL_EXPECTED, "Record of a kind this version does not know.")
 SL_DROP(record_input_bad_worker, SL_PEER_FAULT, "Record for a worker that does not exist.")
+SL_DROP(record_input_congested,
+	SL_EXPECTED,
+	"Its datagram met congestion, and the packet inside does not take part in marking.")
 SL_DROP(record_input_stale, SL_EXPECTED, "Record for a flow that is over.")
 SL_DROP(record_input_no_mbuf, SL_OUR_FAULT, "No packet buffer for a record of a datagram.")
 SL_DROP(record_input_consumed, SL_EXPECTED, "Record that carries no packet, taken in.")

@@ -92,39 +92,70 @@ tunnel_pack_verdict(struct sl_worker *w, struct packing *p, struct rte_mbuf *m)
 	return SEAL;
 }
 
-// Cut a single record that exceeds the path; the pieces go to `seal`, the original is freed by the
-// caller's edge. False when there are no mbufs or it is not one record.
+// A datagram of its own for one record, or a piece of one; false without a packet buffer.
 static bool
+send_piece(
+	struct rte_graph *graph,
+	struct rte_node *node,
+	struct sl_worker *w,
+	const struct sl_meta *meta,
+	const struct sl_rec *piece
+)
+{
+	unsigned head = sl_rec_head_bytes(piece->flags);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+	uint8_t *p = m == NULL
+		? NULL
+		: (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(head + piece->nb_bytes));
+
+	if (p == NULL) {
+		rte_pktmbuf_free_bulk(&m, m != NULL);
+		return false;
+	}
+	*sl_meta(m) = *meta;
+	sl_rec_put(p, piece);
+	rte_memcpy(p + head, piece->body, piece->nb_bytes);
+	w->stats.created++;
+	rte_node_enqueue_x1(graph, node, SEAL, m);
+	return true;
+}
+
+static enum edge
+cut_record(
+	struct rte_graph *graph,
+	struct rte_node *node,
+	struct sl_worker *w,
+	const struct sl_meta *meta,
+	const struct sl_rec *rec
+)
+{
+	struct sl_lane_endpoint *e = &w->sessions->sessions[meta->session].lanes[meta->lane];
+	struct sl_rec piece = *rec;
+	struct sl_split split;
+
+	if (sl_rec_head_bytes(rec->flags) + rec->nb_bytes <= sl_tunnel_room(e))
+		return send_piece(graph, node, w, meta, rec) ? JOINED : NO_MBUF;
+	if (!sl_split_begin(&split, rec->nb_bytes, sl_tunnel_room(e), rec->flags))
+		return TOO_LONG;
+	piece.fragment_id = e->fragment_id++;
+	while (sl_split_next(&split, rec->body, &piece))
+		if (!send_piece(graph, node, w, meta, &piece))
+			return NO_MBUF;
+	return JOINED;
+}
+
+// Records that together, or each, exceed the path: each leaves alone, or in pieces. Returns where
+// the buffer they came in goes.
+static enum edge
 cut(struct rte_graph *graph, struct rte_node *node, struct sl_worker *w, struct rte_mbuf *m)
 {
-	const struct sl_meta *meta = sl_meta(m);
-	struct sl_lane_endpoint *e = &w->sessions->sessions[meta->session].lanes[meta->lane];
-	struct sl_split split;
-	struct sl_rec rec, piece;
-	struct rte_mbuf *out;
-	size_t used;
-	uint8_t *p;
+	struct sl_recs recs = sl_recs_begin(rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
+	enum edge edge = JOINED;
+	struct sl_rec rec;
 
-	if (sl_rec_parse(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, &rec, &used) != SL_REC_OK ||
-	    used != m->data_len ||
-	    !sl_split_begin(&split, rec.nb_bytes, sl_tunnel_room(e), rec.flags))
-		return false;
-	piece = rec;
-	piece.fragment_id = e->fragment_id++;
-	while (sl_split_next(&split, rec.body, &piece)) {
-		out = rte_pktmbuf_alloc(w->pool);
-		if (out == NULL)
-			return false;
-		*sl_meta(out) = *meta;
-		p = (uint8_t *)rte_pktmbuf_append(
-			out, (uint16_t)(sl_rec_head_bytes(piece.flags) + piece.nb_bytes)
-		);
-		p += sl_rec_put(p, &piece);
-		rte_memcpy(p, piece.body, piece.nb_bytes);
-		w->stats.created++;
-		rte_node_enqueue_x1(graph, node, SEAL, out);
-	}
-	return true;
+	while (edge == JOINED && sl_recs_next(&recs, &rec) == SL_REC_OK)
+		edge = cut_record(graph, node, w, sl_meta(m), &rec);
+	return edge;
 }
 
 static void
@@ -136,8 +167,8 @@ tunnel_pack_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_pack_verdict(w, &packing, objs[i]);
-		if (unlikely(edge[i] == TOO_LONG) && cut(graph, node, w, objs[i]))
-			edge[i] = JOINED;
+		if (unlikely(edge[i] == TOO_LONG))
+			edge[i] = (rte_edge_t)cut(graph, node, w, objs[i]);
 	}
 	sl_node_dispatch(graph, node, objs, nb, edge);
 }

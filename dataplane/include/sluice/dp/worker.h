@@ -90,6 +90,7 @@ struct sl_dp;
 struct sl_hash_key;
 struct sl_flow_table;
 struct sl_neighbours;
+struct sl_reass;
 struct sl_names_cache;
 struct sl_nat;
 struct sl_trace;
@@ -108,6 +109,7 @@ struct sl_worker {
 	struct sl_nat *nat; // worker: rw; connector and own queries
 	struct sl_names_cache *names; // worker: rw; connector: name -> private addresses
 	struct sl_aead *aead; // worker: rw
+	struct sl_reass *reass; // worker: rw; records in fragments, of the lanes it owns
 	struct sl_trace *trace; // worker: rw, control: arms and reads
 	struct rte_mempool *pool; // mbufs
 	struct rte_graph *graph;
@@ -121,6 +123,7 @@ struct sl_worker {
 	uint16_t ip_id; // of packets that carry no DF
 	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
 	uint32_t swept_ds; // when the sweep of flows last went on
+	uint32_t sweep_due; // records it has yet to look at
 	uint64_t next_beat_ns; // when heartbeats are next due
 	struct sl_timeouts timeouts; // of flows (control: written before start)
 	bool is_traced; // this walk records trails; loaded once per walk
