@@ -1,7 +1,7 @@
 // handover: give packets to the worker that owns them.
 //   any node -> handover -> (ring) -> mailbox_rx of worker meta->worker, at meta->stage
 // A packet is handed over at most once per stage: a second time means that two workers disagree
-// about its owner.
+// about its owner. An OPEN that is looked for at all workers counts its own steps.
 #include <sluice/dp/node.h>
 #include <sluice/dp/worker.h>
 
@@ -26,7 +26,7 @@ handover_process(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 			rte_node_enqueue_x1(graph, node, NO_WORKER, objs[i]);
 			continue;
 		}
-		if (unlikely((meta->stages_done & bit) != 0)) {
+		if (unlikely((meta->stages_done & bit) != 0) && meta->stage != SL_STAGE_SEARCH) {
 			rte_node_enqueue_x1(graph, node, TWICE, objs[i]);
 			continue;
 		}

@@ -1,5 +1,5 @@
 // flow_open: an OPEN at the connector: find the flow it is about, or make it.
-//   record_input | mailbox_rx -> flow_open -> ip4_output | punt | tunnel_pack
+//   record_input | mailbox_rx -> flow_open -> ip4_output | punt | tunnel_pack | handover
 // On entry the mbuf is one OPEN record on the worker that owns its lane. A name this worker has no
 // address for goes to the session thread and comes back with one (meta->resolved). On exit to
 // ip4_output the mbuf is the packet the OPEN carried; an ACCEPT goes to tunnel_pack beside it.
@@ -8,7 +8,7 @@
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 
-enum edge { MALFORMED, SHORT, TTL, NO_MBUF, REJECT, PUNT, OUTPUT, EDGE_COUNT };
+enum edge { MALFORMED, SHORT, TTL, NO_MBUF, REJECT, PUNT, HANDOVER, OUTPUT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "flow_open_malformed",
@@ -17,6 +17,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[NO_MBUF] = "flow_open_no_mbuf",
 	[REJECT] = "pack",
 	[PUNT] = "punt",
+	[HANDOVER] = "handover",
 	[OUTPUT] = "output",
 };
 
@@ -33,6 +34,16 @@ is_within(uint32_t address, uint32_t prefix, unsigned bits)
 	return (address ^ prefix) >> (32 - bits) == 0;
 }
 
+// The far end of a session.
+static bool
+is_underlay(const struct sl_worker *w, rte_be32_t address)
+{
+	for (uint32_t i = 0; i < w->sessions->nb_sessions; i++)
+		if (w->sessions->sessions[i].lanes[0].remote == address)
+			return true;
+	return false;
+}
+
 // Always refused, whatever a PoP says, unless the operator lists it: addresses that would reach this
 // machine or its neighbours on the link rather than the private network.
 static bool
@@ -43,10 +54,11 @@ is_reserved(const struct sl_worker *w, rte_be32_t address_be)
 	if (is_within(address, 0x7f000000, 8) || is_within(address, 0x00000000, 8) ||
 	    is_within(address, 0xa9fe0000, 16) || address >= 0xe0000000)
 		return true;
-	if (is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits) &&
-	    w->net->pool_bits != 0)
+	if (w->net->pool_bits != 0 &&
+	    is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits))
 		return true;
-	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL;
+	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL ||
+		is_underlay(w, address_be);
 }
 
 // The operator's list: no list allows all that is not reserved.
@@ -226,6 +238,23 @@ accept_flow(
 	}
 }
 
+// A flow of this OPEN may stand at another worker: the PoP that opened it has started anew since, and
+// uses another lane. The OPEN is passed round, from its lane's owner to its lane's owner, once. True
+// when it is on its way.
+static bool
+search(const struct sl_worker *w, struct sl_meta *meta, const struct opening *o)
+{
+	bool is_back = meta->stage == SL_STAGE_SEARCH && meta->token >= w->nb_workers;
+	bool all_asked = w->nb_workers == 1 || meta->stage == SL_STAGE_RESOLVED || is_back;
+
+	if (sl_open_missed(o->open.open_flags, o->peer.epoch != 0, all_asked) != SL_OPEN_SEARCH)
+		return false;
+	meta->token = meta->stage == SL_STAGE_SEARCH ? meta->token + 1 : 1;
+	meta->stage = SL_STAGE_SEARCH;
+	meta->worker = (uint8_t)((w->idx + 1u) % w->nb_workers);
+	return true;
+}
+
 static enum edge
 flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **accept)
 {
@@ -247,6 +276,8 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 	    (uint8_t)sl_flow_at(w->flows, index)->key.scope_protocol != o.open.protocol)
 		return MALFORMED;
 	if (index == SL_NO_FLOW) {
+		if (search(w, meta, &o))
+			return HANDOVER;
 		if (sl_open_missed(o.open.open_flags, false, true) == SL_OPEN_REJECT)
 			return reject(m, &o, SL_CLOSE_NO_FLOW);
 		if (!find_address(w, meta, &o, &address, &reason)) {
