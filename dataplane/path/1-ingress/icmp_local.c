@@ -7,6 +7,7 @@ static const char *const edges[SL_ICMP_EDGE_COUNT] = {
 	[SL_ICMP_RUNT] = "icmp_local_runt",
 	[SL_ICMP_CHECKSUM] = "icmp_local_checksum",
 	[SL_ICMP_NOT_ECHO] = "icmp_local_not_echo",
+	[SL_ICMP_STRANGER] = "icmp_local_stranger",
 	[SL_ICMP_OUTPUT] = "ip4_output",
 	[SL_ICMP_OTHER] = "other",
 };
@@ -20,4 +21,7 @@ icmp_local_process(struct rte_graph *graph, struct rte_node *node, void **objs, 
 SL_NODE(icmp_local, icmp_local_process, edges)
 SL_DROP(icmp_local_runt, SL_PEER_FAULT, "ICMP message is shorter than its header.")
 SL_DROP(icmp_local_checksum, SL_PEER_FAULT, "ICMP checksum is wrong.")
+SL_DROP(icmp_local_stranger,
+	SL_PEER_FAULT,
+	"Echo request to a resolver address from a source that is no client.")
 SL_DROP(icmp_local_not_echo, SL_EXPECTED, "Resolver addresses answer echo and no other ICMP.")

@@ -15,6 +15,7 @@ enum sl_icmp_edge {
 	SL_ICMP_RUNT,
 	SL_ICMP_CHECKSUM,
 	SL_ICMP_NOT_ECHO,
+	SL_ICMP_STRANGER,
 	SL_ICMP_OUTPUT,
 	SL_ICMP_OTHER,
 	SL_ICMP_EDGE_COUNT
@@ -36,6 +37,9 @@ icmp_local_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return SL_ICMP_CHECKSUM;
 	if (icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0)
 		return sl_is_resolver(w->net, ip->dst_addr) ? SL_ICMP_NOT_ECHO : SL_ICMP_OTHER;
+	if (sl_is_resolver(w->net, ip->dst_addr) && w->snapshot != NULL &&
+	    sl_client_of(w, sl_meta(m), asker) == SL_NO_CLIENT)
+		return SL_ICMP_STRANGER;
 	icmp->icmp_type = RTE_IP_ICMP_ECHO_REPLY;
 	// Type and code were the word 0x0800 and are 0 now.
 	icmp->icmp_cksum = (uint16_t)~sl_sum_sub((uint16_t)~icmp->icmp_cksum, RTE_BE16(0x0800));
