@@ -1,12 +1,18 @@
 #include <netinet/in.h>
+#include <sluice/dns/addresses.h>
+#include <sluice/dp/admission.h>
 #include <sluice/dp/flow_table.h>
+#include <sluice/dp/inner.h>
 #include <sluice/dp/names_cache.h>
+#include <sluice/dp/reject.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/record.h>
 
 #define SWEEP_PERIOD_DS 10u // the whole table is looked at this often
+#define SWEEP_MAX       4096u // records a tick, at most
+#define NAME_USE_S      8u // a flow says so often that its name is in use
 #define CLOSE_MAX       256u // flows ended a tick when the node stops
 
 // A packet of this worker's own making, into its own mailbox: the next walk takes it.
@@ -16,6 +22,7 @@ to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
 	sl_meta(m)->stage = stage;
 	if (rte_ring_sp_enqueue(w->from_worker[w->idx], m) == 0)
 		return true;
+	w->stats.created--; // it never came to be
 	rte_pktmbuf_free_bulk(&m, 1);
 	return false;
 }
@@ -98,8 +105,8 @@ timeout_of(const struct sl_timeouts *t, const struct sl_flow *f)
 	}
 }
 
-static void
-send_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
+void
+sl_upkeep_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
 {
 	struct rte_mbuf *m;
 
@@ -127,34 +134,97 @@ expire(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 	uint16_t tenant = 0;
 
 	if (f->kind == SL_FLOW_CLIENT || reason == SL_CLOSE_SHUTDOWN)
-		send_close(w, f, reason);
+		sl_upkeep_close(w, f, reason);
 	if (f->kind == SL_FLOW_HOST)
 		tenant = w->sessions->sessions[f->link.session].tenant;
 	sl_link_close(&f->link);
 	sl_flow_del(w->flows, index, tenant, w->now_ns);
 }
 
+// The client hears at once that its conversation is over, not with its next packet. False: no packet
+// buffer, so that the flow stays for the next sweep.
+static bool
+tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
+{
+	struct rte_mbuf *m;
+
+	if ((uint8_t)f->key.scope_protocol != IPPROTO_TCP || f->tcp < SL_TCP_ESTABLISHED ||
+	    f->tcp >= SL_TCP_CLOSING)
+		return true;
+	m = record_mbuf(w, 0, 0, 0);
+	if (m == NULL)
+		return false;
+	sl_reject_flow(m, f, (uint8_t)reason);
+	sl_meta(m)->client = f->pop.client;
+	sl_meta(m)->resolved = sl_ip4_unmap(f->key.destination);
+	sl_meta(m)->l4_offset = sizeof(struct rte_ipv4_hdr);
+	sl_meta(m)->protocol = IPPROTO_TCP;
+	return to_self(w, m, SL_STAGE_TO_CLIENT);
+}
+
+// A client's flow, each second or so: does the policy still admit it, is its session alive? Its name
+// is in use for as long as it stands.
+static void
+look_at_client_flow(struct sl_worker *w, struct sl_flow *f, uint32_t index)
+{
+	const struct sl_session *s = &w->sessions->sessions[f->link.session];
+
+	if (w->snapshot == NULL)
+		return;
+	if (!sl_flow_is_admitted(w, f)) {
+		if (tell_client(w, f, SL_CLOSE_POLICY))
+			expire(w, index, SL_CLOSE_POLICY);
+		return;
+	}
+	if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL) {
+		if (tell_client(w, f, SL_CLOSE_SHUTDOWN))
+			expire(w, index, SL_CLOSE_SHUTDOWN);
+		return;
+	}
+	if (f->pop.name != SL_NO_NAME && (w->now_ds / 10 + index) % NAME_USE_S == 0)
+		sl_addresses_use(
+			sl_tenant_of_client(w, f->pop.client)->addresses, f->pop.name, sl_now_s(w)
+		);
+}
+
+static void
+look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
+{
+	uint32_t idle_ds = w->now_ds - f->last_seen_ds;
+
+	if (idle_ds > timeout_of(&w->timeouts, f)) {
+		expire(w, index, SL_CLOSE_DONE);
+		return;
+	}
+	if (f->kind == SL_FLOW_QUERY)
+		return;
+	sl_link_age(&f->link, idle_ds / 10);
+	if (f->kind == SL_FLOW_CLIENT)
+		look_at_client_flow(w, f, index);
+	else if (f->link.state == SL_LINK_WAITING && idle_ds > SL_FLOW_ORPHAN_S * 10)
+		expire(w, index, SL_CLOSE_DONE);
+}
+
 static void
 sweep(struct sl_worker *w)
 {
 	struct sl_flow_table *t = w->flows;
-	uint32_t past_ds = w->now_ds - w->swept_ds;
-	uint64_t due = (uint64_t)t->nb_flows * past_ds / SWEEP_PERIOD_DS;
+	uint32_t past_ds = w->now_ds - w->swept_ds, nb;
 
-	if (past_ds == 0 && due == 0)
-		return;
-	if (due > t->nb_flows)
-		due = t->nb_flows;
 	w->swept_ds = w->now_ds;
-	for (; due != 0; due--) {
+	w->sweep_due = (uint32_t)RTE_MIN(
+		w->sweep_due +
+			((uint64_t)t->nb_flows * past_ds + SWEEP_PERIOD_DS - 1) / SWEEP_PERIOD_DS,
+		(uint64_t)t->nb_flows
+	);
+	nb = RTE_MIN(w->sweep_due, SWEEP_MAX);
+	w->sweep_due -= nb;
+	for (; nb != 0; nb--) {
 		struct sl_flow *f = &t->flows[t->sweep_at];
 
 		rte_prefetch0(&t->flows[(t->sweep_at + 8) % t->nb_flows].last_seen_ds);
-		if (f->kind != SL_FLOW_FREE &&
-		    w->now_ds - f->last_seen_ds > timeout_of(&w->timeouts, f))
-			expire(w, t->sweep_at, SL_CLOSE_DONE);
-		else if (f->kind == SL_FLOW_CLIENT || f->kind == SL_FLOW_HOST)
-			sl_link_age(&f->link, (w->now_ds - f->last_seen_ds) / 10);
+		if (f->kind != SL_FLOW_FREE)
+			look_at(w, f, t->sweep_at);
 		t->sweep_at = t->sweep_at + 1 == t->nb_flows ? 0 : t->sweep_at + 1;
 	}
 }

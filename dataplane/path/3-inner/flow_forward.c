@@ -1,8 +1,8 @@
 // flow_forward: a client's packet into the tunnel.
 //   client_input -> flow_forward -> tunnel_pack | flow_new | reject
 // On entry the mbuf is a client's IPv4 packet at L3 on the worker that owns the client; on exit to
-// tunnel_pack it is a record. Packets without a flow, and flows admitted under an older policy, go
-// to flow_new, which decides and comes back by the same code (flow_up.h).
+// tunnel_pack it is a record. Packets without a flow, and those of flows admitted under an older
+// policy or whose session is gone, go to flow_new, which decides and goes on by the same code.
 #include "flow_up.h"
 
 #include <sluice/dp/trace.h>
@@ -38,8 +38,9 @@ flow_forward_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 		return PACK;
 	case SL_UP_TOO_BIG:
 	case SL_UP_TTL:
-	case SL_UP_NO_SESSION:
 		return REJECT;
+	case SL_UP_NO_SESSION:
+		return NEW;
 	case SL_UP_ROOM:
 		return OPEN_ROOM;
 	case SL_UP_UNSENT:

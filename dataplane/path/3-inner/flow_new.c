@@ -1,10 +1,11 @@
 // flow_new: may this client's packet begin (or go on with) a flow?
 //   flow_forward -> flow_new -> tunnel_pack | reject
 // On entry the mbuf is a client's IPv4 packet at L3; meta->flow is SL_NO_FLOW, or a flow admitted
-// under an older policy. The decision is the one place where policy meets packets.
+// under an older policy or whose session is gone. The decision is the one place where policy meets packets.
 #include "flow_up.h"
 
 #include <sluice/dp/trace.h>
+#include <sluice/dp/upkeep.h>
 
 enum edge { MALFORMED, NO_CLIENT, SILENT, RESET, OPEN_ROOM, UNSENT, REJECT, PACK, EDGE_COUNT };
 
@@ -39,7 +40,8 @@ pick_session(const struct sl_worker *w, uint32_t network, uint64_t hash)
 
 		if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL ||
 		    atomic_load_explicit(&s->draining, memory_order_relaxed) ||
-		    w->now_ns - s->lanes[0].heard_ns > SL_SUSPECT_MS * SL_NS_PER_MS)
+		    // Another worker heard it, by a clock it may have read after this one.
+		    s->lanes[0].heard_ns + SL_SUSPECT_MS * SL_NS_PER_MS < w->now_ns)
 			continue;
 		usable[nb++] = n->sessions[i];
 		total += RTE_MAX(s->weight, 1u);
@@ -174,15 +176,23 @@ admit(struct sl_worker *w,
 	return meta->flow;
 }
 
-// A flow whose client may go on no more: nothing of it is believed or sent from here on. The
-// connector's end times out, or is closed by the sweep's CLOSE.
+// A flow whose client may go on no more: nothing of it is believed or sent from here on.
 static void
-end_flow(struct sl_worker *w, uint32_t index)
+end_flow(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 {
 	if (index == SL_NO_FLOW)
 		return;
+	sl_upkeep_close(w, sl_flow_at(w->flows, index), reason);
 	sl_link_close(&sl_flow_at(w->flows, index)->link);
 	sl_flow_del(w->flows, index, 0, w->now_ns);
+}
+
+static bool
+is_session_up(const struct sl_worker *w, const struct sl_flow *f)
+{
+	const struct sl_session *s = &w->sessions->sessions[f->link.session];
+
+	return atomic_load_explicit(&s->current, memory_order_relaxed) != NULL;
 }
 
 static inline enum edge
@@ -219,7 +229,7 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT) {
-		end_flow(w, meta->flow);
+		end_flow(w, meta->flow, SL_CLOSE_POLICY);
 		return NO_CLIENT;
 	}
 	if (meta->flow == SL_NO_FLOW && meta->protocol == IPPROTO_TCP &&
@@ -227,7 +237,7 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return RESET;
 	if (choose(w, &w->snapshot->clients[meta->client], &key, &choice, &name) !=
 	    SL_CHOICE_ADMITTED) {
-		end_flow(w, meta->flow);
+		end_flow(w, meta->flow, SL_CLOSE_POLICY);
 		if (choice.verdict == SL_CHOICE_DENIED && choice.deny == SL_POLICY_SILENT)
 			return SILENT;
 		return refuse(
@@ -235,6 +245,14 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 			choice.verdict == SL_CHOICE_DENIED ? SL_CLOSE_POLICY
 							   : SL_LOCAL_UNKNOWN_ADDRESS
 		);
+	}
+	if (meta->flow != SL_NO_FLOW && !is_session_up(w, sl_flow_at(w->flows, meta->flow))) {
+		end_flow(w, meta->flow, SL_CLOSE_SHUTDOWN);
+		meta->flow = SL_NO_FLOW;
+		// The connector's end of a conversation died with it; datagrams may go on elsewhere.
+		if (meta->protocol == IPPROTO_TCP &&
+		    !(sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_SYN_FLAG))
+			return refuse(meta, SL_CLOSE_SHUTDOWN);
 	}
 	index = admit(w, meta, &key, &choice, name);
 	return index == SL_NO_FLOW ? REJECT : send_up(w, m, index);

@@ -5,6 +5,7 @@
 // is checked again first, so a revocation stops answers too.
 #include "flow_common.h"
 
+#include <sluice/dp/admission.h>
 #include <sluice/dp/trace.h>
 
 enum edge { BAD_FLOW, STALE, SHORT, REVOKED, TTL, ANSWER, CLIENT, EDGE_COUNT };
@@ -18,47 +19,6 @@ static const char *const edges[EDGE_COUNT] = {
 	[ANSWER] = "pack",
 	[CLIENT] = "client",
 };
-
-// Does the present policy still admit the flow? Marks it so that the next packet is spared this.
-static bool
-is_admitted(struct sl_worker *w, struct sl_flow *f)
-{
-	const struct sl_client *client;
-	const struct sl_tenant *tenant;
-	struct sl_matches matches;
-	struct sl_choice choice;
-	uint16_t port = rte_be_to_cpu_16(f->key.destination_port_be);
-	uint8_t protocol = (uint8_t)f->key.scope_protocol;
-
-	if (likely(f->pop.generation == w->snapshot->generation))
-		return true;
-	if (f->pop.client >= w->snapshot->nb_clients ||
-	    !w->snapshot->clients[f->pop.client].is_live)
-		return false;
-	client = &w->snapshot->clients[f->pop.client];
-	tenant = &w->snapshot->tenants[client->tenant];
-	if (f->pop.name != SL_NO_NAME) {
-		sl_addresses_choose_name(
-			tenant->addresses,
-			tenant->policy,
-			f->pop.name,
-			client->groups,
-			protocol,
-			port,
-			&choice
-		);
-	} else {
-		sl_policy_match_address(
-			tenant->policy, rte_be_to_cpu_32(sl_ip4_unmap(f->key.destination)), &matches
-		);
-		sl_policy_choose(tenant->policy, &matches, client->groups, protocol, port, &choice);
-	}
-	if (choice.verdict != SL_CHOICE_ADMITTED)
-		return false;
-	f->pop.resource = choice.resource;
-	f->pop.generation = w->snapshot->generation;
-	return true;
-}
 
 static inline void
 track(struct sl_worker *w, struct sl_flow *f, const struct sl_rec *rec)
@@ -104,7 +64,7 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		    ) != SL_LINK_DELIVER
 	    ))
 		return sl_flow_answer_unknown(m, &rec) ? ANSWER : STALE;
-	if (unlikely(!is_admitted(w, f)))
+	if (unlikely(!sl_flow_is_admitted(w, f)))
 		return REVOKED;
 	describe(f, &out);
 	if (unlikely(rec.nb_bytes < sl_carry_min_bytes(out.protocol)))
