@@ -22,7 +22,7 @@
 #define GROUP_A      1ull
 #define GROUP_B      2ull
 #define POP_PORT     4500
-#define KEYPAIRS_MAX 64u
+#define KEYPAIRS_MAX 256u
 #define POLICIES_MAX 16u
 
 struct pair pair;

@@ -68,6 +68,7 @@ struct pair {
 	unsigned nb_leaks; // frames toward a client with octets of the private network
 	unsigned nb_to_client, nb_to_host; // frames
 	bool may_leak; // a fault is injected on purpose
+	bool is_noisy; // frames are altered on purpose: what arrives is counted and not looked at
 	uint32_t generation;
 };
 extern struct pair pair;
