@@ -29,6 +29,8 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "udp_input", "other", "client_input" },
 
 	// What clients ask and send.
+	{ "wireguard_open", "inner", "client_input" },
+	{ "wireguard_open", "fragment", "fragment_input" },
 	{ "client_input", "dns", "dns_answer" },
 	{ "client_input", "echo", "icmp_local" },
 	{ "client_input", "flow", "flow_forward" },
@@ -49,6 +51,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "record_whole", "records", "record_input" },
 	{ "*", "client", "client_output" },
 	{ "client_output", "plain", "ip4_output" },
+	{ "client_output", "wireguard", "wireguard_seal" },
 	{ "*", "output", "ip4_output" },
 
 	// From other workers and the session thread.
@@ -62,6 +65,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "mailbox_rx", "to_client", "client_output" },
 	{ "mailbox_rx", "query", "query_out" },
 	{ "mailbox_rx", "arp", "arp_input" },
+	{ "mailbox_rx", "keepalive", "wireguard_seal" },
 
 	// Onto the wire.
 	{ "ip4_output", "no_route", "ip4_output_no_route" },

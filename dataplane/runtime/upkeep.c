@@ -249,10 +249,14 @@ ping(struct sl_worker *w, uint32_t session)
 static void
 heartbeats(struct sl_worker *w)
 {
+	uint32_t end = atomic_load_explicit(&w->sessions->tunnels_end, memory_order_relaxed);
+
 	if (w->idx != 0 || w->now_ns < w->next_beat_ns)
 		return;
+	if (end == 0)
+		end = w->sessions->nb_sessions;
 	w->next_beat_ns = w->now_ns + SL_HEARTBEAT_MS * SL_NS_PER_MS;
-	for (uint32_t i = 0; i < w->sessions->nb_sessions; i++) {
+	for (uint32_t i = 0; i < end; i++) {
 		const struct sl_session *s = &w->sessions->sessions[i];
 
 		if (atomic_load_explicit(&s->kind, memory_order_relaxed) == SL_SESSION_TUNNEL &&

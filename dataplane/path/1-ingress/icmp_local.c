@@ -1,5 +1,5 @@
 // icmp_local: answer echo requests to our own and to resolver addresses.
-//   ip4_input -> icmp_local -> ip4_output | other
+//   ip4_input -> icmp_local -> ip4_output | client | other
 // The mbuf starts at L3. Replies and errors leave by `other` for whoever keeps flows.
 #include "icmp_local.h"
 
@@ -10,6 +10,7 @@ static const char *const edges[SL_ICMP_EDGE_COUNT] = {
 	[SL_ICMP_STRANGER] = "icmp_local_stranger",
 	[SL_ICMP_OUTPUT] = "ip4_output",
 	[SL_ICMP_OTHER] = "other",
+	[SL_ICMP_CLIENT] = "client",
 };
 
 static uint16_t

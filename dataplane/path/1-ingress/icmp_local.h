@@ -18,6 +18,7 @@ enum sl_icmp_edge {
 	SL_ICMP_STRANGER,
 	SL_ICMP_OUTPUT,
 	SL_ICMP_OTHER,
+	SL_ICMP_CLIENT,
 	SL_ICMP_EDGE_COUNT
 };
 
@@ -47,5 +48,5 @@ icmp_local_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	ip->dst_addr = asker;
 	ip->time_to_live = SL_LOCAL_TTL;
 	ip->fragment_offset = 0;
-	return SL_ICMP_OUTPUT;
+	return unlikely(sl_meta(m)->port == SL_PORT_WIREGUARD) ? SL_ICMP_CLIENT : SL_ICMP_OUTPUT;
 }

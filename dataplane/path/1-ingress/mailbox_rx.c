@@ -19,6 +19,7 @@ static const char *const edges[SL_STAGE_COUNT] = {
 	[SL_STAGE_QUERY] = "query",
 	[SL_STAGE_ARP] = "arp",
 	[SL_STAGE_SEARCH] = "search",
+	[SL_STAGE_KEEPALIVE] = "keepalive",
 };
 
 static uint16_t

@@ -30,6 +30,7 @@ enum sl_stage {
 	SL_STAGE_QUERY, // a DNS query of our own to send from an allocated port -> query_out
 	SL_STAGE_ARP, // an ARP packet another worker received -> arp_input
 	SL_STAGE_SEARCH, // an OPEN passed round the workers -> flow_open
+	SL_STAGE_KEEPALIVE, // an empty packet for a WireGuard client -> wireguard_seal
 	SL_STAGE_COUNT
 };
 
@@ -43,6 +44,7 @@ enum sl_punt {
 	SL_PUNT_OPEN, // an OPEN whose name this worker has no address for; mbuf at the record
 	SL_PUNT_ANSWER, // the answer to a query of our own, mbuf at L3
 	SL_PUNT_RECORD, // RESOLVE, HEARTBEAT or LANE for the session thread; mbuf at the record
+	SL_PUNT_UNKNOWN_INDEX, // WireGuard data under an index that nobody has, mbuf at L3
 };
 
 struct sl_meta {

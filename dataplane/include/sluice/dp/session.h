@@ -7,6 +7,7 @@
 #include <rte_byteorder.h>
 #include <rte_common.h>
 
+#include <assert.h>
 #include <sluice/proto/wire.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,9 +33,21 @@ struct sl_lane_endpoint {
 	uint16_t mtu_bytes; // confirmed path MTU of the underlay
 	uint16_t fragment_id; // of the next record that is cut
 	uint64_t heard_ns; // last authenticated datagram (lane 0's is what liveness reads)
-	uint64_t opened_pkts;
-	uint64_t sealed_pkts;
+	uint64_t opened_pkts; // with something in them
+	uint64_t sealed_pkts; // client: keepalives apart
+	uint64_t opened_empty_pkts; // client: keepalives
+	uint64_t wanted_pkts; // client: not sealed for want of a key or an endpoint
+	uint32_t proved_index; // client: the newest keypair the peer has proved to hold; 0: none
+	uint32_t sealed_at; // client: sl_session_tick() of the last
 } __rte_cache_aligned;
+static_assert(sizeof(struct sl_lane_endpoint) == RTE_CACHE_LINE_SIZE, "one line a lane");
+
+// A millisecond or so of the clock, in 32 bits: which of two recent events came later.
+static inline uint32_t
+sl_session_tick(uint64_t now_ns)
+{
+	return (uint32_t)(now_ns >> 20);
+}
 
 struct sl_session {
 	// session thread: rw, workers: ro.
@@ -47,6 +60,7 @@ struct sl_session {
 	uint16_t peer_workers;
 	uint32_t id;
 	uint32_t client; // SL_SESSION_CLIENT: client id
+	uint16_t worker; // SL_SESSION_CLIENT: the one that seals and opens
 	uint32_t weight; // PoP: share of new flows
 	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
 	atomic_uint_fast64_t established_ns;
@@ -64,6 +78,7 @@ struct sl_sessions {
 	uint32_t nb_sessions;
 	uint32_t nb_slots; // power of two
 	uint32_t slot_mask;
+	atomic_uint tunnels_end; // no tunnel session has this id or a higher one; 0: not said
 	_Atomic(struct sl_keypair *) *keypairs;
 };
 

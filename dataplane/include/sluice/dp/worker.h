@@ -86,6 +86,13 @@ struct sl_rx_pair {
 };
 #define SL_MAX_RX_PAIRS (SL_MAX_PORTS * SL_MAX_RXQ)
 
+// Sources whose data under an unknown index was lately reported to the session thread, by hash.
+#define SL_UNKNOWN_SOURCES 512u
+struct sl_unknown_sources {
+	struct sl_bucket bucket;
+	uint32_t until_ds[SL_UNKNOWN_SOURCES]; // not again before
+};
+
 struct sl_dp;
 struct sl_hash_key;
 struct sl_flow_table;
@@ -138,6 +145,7 @@ struct sl_worker {
 	int eventfd; // written by whoever queues for a sleeping worker
 	atomic_bool asleep;
 	struct sl_bucket reject_bucket; // RST and ICMP errors a second
+	struct sl_unknown_sources unknown; // worker: rw; WireGuard data under unknown indices
 	bool wake_session; // worker: rw; this walk punted something
 	uint64_t wake_peers; // worker: rw; bit per worker this walk handed a packet to
 	uint64_t random; // xorshift state for ports and jitter, not for secrets

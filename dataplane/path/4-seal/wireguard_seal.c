@@ -1,0 +1,239 @@
+// wireguard_seal: encrypt packets for WireGuard clients and put the outer headers in front.
+//   client_output | mailbox_rx -> wireguard_seal -> ip4_output | handover
+// On entry the mbuf is a finished IPv4 packet at L3 for meta->client, or an empty one, a keepalive of
+// the session thread's. On exit it is an outer IPv4/UDP packet at L3. A packet of a session that
+// another worker owns goes there first. DF is set: WireGuard leaves no fragmentation to the underlay.
+#include <sluice/dp/ip4.h>
+#include <sluice/dp/node.h>
+#include <sluice/dp/session.h>
+#include <sluice/dp/snapshot.h>
+#include <sluice/dp/tunnel.h>
+#include <sluice/dp/worker.h>
+#include <sluice/proto/keypair.h>
+
+#define HEADER_BYTES  sizeof(struct sl_wg_data)
+#define PADDING_BYTES 16u
+#define OUTER_TTL     64u
+#define OVERHEAD_BYTES                                                                             \
+	(sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr) + HEADER_BYTES +                 \
+	 SL_AEAD_TAG_BYTES)
+
+enum edge {
+	NO_CLIENT,
+	NO_KEY,
+	KEY_USED_UP,
+	NO_ENDPOINT,
+	TOO_BIG,
+	NO_ROOM,
+	HANDOVER,
+	OUTPUT,
+	COUNT
+};
+
+static const char *const edges[COUNT] = {
+	[NO_CLIENT] = "wireguard_seal_no_client",
+	[NO_KEY] = "wireguard_seal_no_key",
+	[KEY_USED_UP] = "wireguard_seal_key_used_up",
+	[NO_ENDPOINT] = "wireguard_seal_no_endpoint",
+	[TOO_BIG] = "wireguard_seal_too_big",
+	[NO_ROOM] = "wireguard_seal_no_room",
+	[HANDOVER] = "handover",
+	[OUTPUT] = "output",
+};
+
+struct sealing {
+	struct sl_lane_endpoint *endpoint;
+	uint8_t ecn; // of the inner header
+	bool is_empty;
+};
+
+static inline struct sl_session *
+session_of(struct sl_worker *w, const struct sl_meta *meta)
+{
+	uint32_t id;
+
+	if (unlikely(meta->client >= w->snapshot->nb_clients))
+		return NULL;
+	id = w->snapshot->clients[meta->client].session;
+	if (unlikely(id >= w->sessions->nb_sessions))
+		return NULL;
+	return &w->sessions->sessions[id];
+}
+
+// The newest keypair that may seal: the one the session thread has published, or, for the moment
+// before it learns that a client has proved a newer one, that one.
+static inline struct sl_keypair *
+keypair_of(struct sl_worker *w, struct sl_session *session)
+{
+	struct sl_keypair *current = atomic_load_explicit(&session->current, memory_order_acquire);
+	struct sl_lane_endpoint *e = &session->lanes[0];
+	struct sl_keypair *proved;
+
+	if (likely(current != NULL && current->local_index == e->proved_index))
+		return current;
+	if (e->proved_index == 0)
+		return current;
+	proved = sl_sessions_keypair(w->sessions, e->proved_index);
+	if (proved != NULL && proved->local_index == e->proved_index &&
+	    proved->session == session->id &&
+	    (current == NULL || current->created_ns < proved->created_ns))
+		return proved;
+	e->proved_index = current == NULL ? 0 : current->local_index;
+	return current;
+}
+
+// A keepalive says where to, for a session that was set up from our side.
+static inline void
+take_endpoint(struct sl_worker *w, const struct sl_meta *meta, struct sl_lane_endpoint *e)
+{
+	const struct sl_route *route;
+
+	if (meta->next_hop == 0)
+		return;
+	route = sl_net_route(w->net, meta->next_hop);
+	e->remote = meta->next_hop;
+	e->local = meta->resolved;
+	e->remote_port = (rte_be16_t)(meta->token >> 16);
+	e->local_port = (rte_be16_t)meta->token;
+	e->mtu_bytes = route == NULL ? 0 : w->net->ports[route->port].mtu_bytes;
+}
+
+// Octets of packet and padding that one datagram to the client can hold.
+static inline uint16_t
+room_of(const struct sl_lane_endpoint *e)
+{
+	return (uint16_t)(RTE_MAX(e->mtu_bytes, SL_UNDERLAY_MTU_MIN) - OVERHEAD_BYTES);
+}
+
+// Header, padding and room for the tag around the packet.
+static inline enum edge
+wireguard_seal_wrap(
+	struct rte_mbuf *m, struct sl_keypair *keypair, uint16_t room, struct sl_aead_op *op
+)
+{
+	uint16_t nb_bytes = rte_pktmbuf_data_len(m);
+	uint16_t padded = (uint16_t
+	)RTE_MIN((unsigned)RTE_ALIGN_CEIL(nb_bytes, PADDING_BYTES), (unsigned)room);
+	uint16_t behind = (uint16_t)(padded - nb_bytes + SL_AEAD_TAG_BYTES);
+	uint64_t counter;
+	uint8_t *header;
+
+	if (unlikely(
+		    m->nb_segs != 1 || rte_pktmbuf_headroom(m) < HEADER_BYTES ||
+		    rte_pktmbuf_tailroom(m) < behind
+	    ))
+		return NO_ROOM;
+	if (unlikely(!sl_keypair_take_counter(keypair, 0, &counter)))
+		return KEY_USED_UP;
+	memset(rte_pktmbuf_append(m, behind), 0, behind);
+	header = (uint8_t *)rte_pktmbuf_prepend(m, HEADER_BYTES);
+	*op = (struct sl_aead_op){ .key = &keypair->seal_key,
+				   .data = header + HEADER_BYTES,
+				   .tag = header + HEADER_BYTES + padded,
+				   .nb_bytes = padded };
+	sl_keypair_header_wireguard(header, keypair->remote_index, counter);
+	sl_keypair_nonce_wireguard(op->nonce, counter);
+	return OUTPUT;
+}
+
+static inline enum edge
+wireguard_seal_prepare(
+	struct sl_worker *w, struct rte_mbuf *m, struct sealing *s, struct sl_aead_op *op
+)
+{
+	struct sl_meta *meta = sl_meta(m);
+	bool is_empty = rte_pktmbuf_data_len(m) == 0;
+	struct sl_session *session = session_of(w, meta);
+	struct sl_keypair *keypair;
+
+	if (unlikely(session == NULL))
+		return NO_CLIENT;
+	if (session->worker != w->idx) {
+		meta->worker = (uint8_t)session->worker;
+		meta->stage = is_empty ? SL_STAGE_KEEPALIVE : SL_STAGE_TO_CLIENT;
+		return HANDOVER;
+	}
+	s->endpoint = &session->lanes[0];
+	if (is_empty)
+		take_endpoint(w, meta, s->endpoint);
+	keypair = keypair_of(w, session);
+	if (unlikely(
+		    keypair == NULL || !sl_keypair_may_seal(keypair, w->now_ns) ||
+		    s->endpoint->remote == 0
+	    )) {
+		s->endpoint->wanted_pkts++;
+		return s->endpoint->remote == 0 ? NO_ENDPOINT : NO_KEY;
+	}
+	if (unlikely(rte_pktmbuf_data_len(m) > room_of(s->endpoint)))
+		return TOO_BIG;
+	s->ecn = 0;
+	s->is_empty = is_empty;
+	if (!is_empty) {
+		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+
+		// As ip4_output does for those who come without WireGuard.
+		ip->hdr_checksum = 0;
+		ip->hdr_checksum = (uint16_t)~sl_sum(ip, sizeof(*ip));
+		s->ecn = ip->type_of_service & 3;
+	}
+	return wireguard_seal_wrap(m, keypair, room_of(s->endpoint), op);
+}
+
+// The outer UDP checksum stays zero (RFC 768): the tag says more than it could. Of the inner TOS only
+// what concerns congestion is shown (RFC 6040).
+static inline void
+wireguard_seal_address(struct sl_worker *w, struct rte_mbuf *m, const struct sealing *s)
+{
+	struct sl_lane_endpoint *e = s->endpoint;
+	struct sl_ip4_ends ends = { .source = e->local, .destination = e->remote };
+	uint16_t udp_bytes = (uint16_t)(rte_pktmbuf_data_len(m) + sizeof(struct rte_udp_hdr));
+	uint16_t total = (uint16_t)(sizeof(struct rte_ipv4_hdr) + udp_bytes);
+	struct rte_ipv4_hdr *ip;
+	struct rte_udp_hdr *udp;
+
+	ip = (void *)rte_pktmbuf_prepend(m, sizeof(*ip) + sizeof(*udp));
+	udp = (struct rte_udp_hdr *)(ip + 1);
+	*udp = (struct rte_udp_hdr){ .src_port = e->local_port,
+				     .dst_port = e->remote_port,
+				     .dgram_len = rte_cpu_to_be_16(udp_bytes) };
+	sl_ip4_fill(ip, ends, IPPROTO_UDP, total, s->ecn, OUTER_TTL, SL_IP4_DF);
+	e->sealed_pkts += !s->is_empty;
+	e->sealed_at = sl_session_tick(w->now_ns);
+	sl_meta(m)->l4_offset = sizeof(*ip);
+	sl_meta(m)->protocol = IPPROTO_UDP;
+}
+
+static void
+wireguard_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+	struct sealing sealings[RTE_GRAPH_BURST_SIZE];
+	struct sl_aead_op ops[RTE_GRAPH_BURST_SIZE];
+	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
+	uint16_t nb_ops = 0;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		edge[i] = (rte_edge_t
+		)wireguard_seal_prepare(w, objs[i], &sealings[i], &ops[nb_ops]);
+		nb_ops = (uint16_t)(nb_ops + (edge[i] == OUTPUT));
+	}
+	w->aead->ops->seal(w->aead, ops, nb_ops);
+	for (uint16_t i = 0; i < nb; i++)
+		if (edge[i] == OUTPUT)
+			wireguard_seal_address(w, objs[i], &sealings[i]);
+	sl_node_dispatch(graph, node, objs, nb, edge);
+}
+
+static uint16_t
+wireguard_seal_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return sl_node_bursts(graph, node, objs, nb, wireguard_seal_burst);
+}
+
+SL_NODE(wireguard_seal, wireguard_seal_process, edges)
+SL_DROP(wireguard_seal_no_client, SL_EXPECTED, "Packet for a client that is configured no more.")
+SL_DROP(wireguard_seal_no_key, SL_EXPECTED, "Packet for a client without a key in force.")
+SL_DROP(wireguard_seal_key_used_up, SL_OUR_FAULT, "Packet under a key that has sealed all it may.")
+SL_DROP(wireguard_seal_no_endpoint, SL_EXPECTED, "Packet for a client that was never heard.")
+SL_DROP(wireguard_seal_too_big, SL_EXPECTED, "Packet exceeds what the client's underlay carries.")
+SL_DROP(wireguard_seal_no_room, SL_OUR_FAULT, "Packet buffer has no room for header and tag.")
