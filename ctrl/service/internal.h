@@ -56,6 +56,8 @@ struct tenant {
 };
 
 struct peers;
+struct clients;
+struct keys;
 
 struct sl_service {
 	struct sl_dp *dp;
@@ -68,7 +70,9 @@ struct sl_service {
 	unsigned nb_tenants;
 	struct sl_resolver *resolver; // connector
 	uint64_t next_probe_ns;
+	struct keys *keys;
 	struct peers *peers;
+	struct clients *clients; // NULL: no WireGuard here
 	struct holds holds;
 	struct queries queries;
 	struct sl_name_key name_key;
@@ -153,6 +157,23 @@ void peers_free(struct sl_service *s);
 void peers_handshake(struct sl_service *s, struct rte_mbuf *m);
 void peers_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb);
 // The floor of timestamps that was asked for is on disk, or could not be written.
+// The floor found on disk at start.
+uint64_t peers_floor(const struct sl_service *s);
 void peers_floor_done(struct sl_service *s, bool is_on_disk);
 unsigned peers_work(struct sl_service *s);
 uint64_t peers_wake_ns(const struct sl_service *s);
+
+// ---- clients.c: handshakes and sessions of WireGuard clients (PoP) -----------------------------------
+
+int clients_create(struct sl_service *s, const struct sl_service_conf *conf);
+void clients_free(struct sl_service *s);
+// A punted handshake message on the WireGuard port.
+void clients_handshake(struct sl_service *s, struct rte_mbuf *m);
+// A punted datagram under an index that nobody has.
+void clients_unknown(struct sl_service *s, struct rte_mbuf *m);
+void clients_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb);
+// The floor of timestamps on disk, and the one that initiations need; peers.c keeps it for both.
+void clients_floor(struct sl_service *s, uint64_t floor_ns);
+uint64_t clients_floor_wanted(const struct sl_service *s, uint64_t wall_ns);
+unsigned clients_work(struct sl_service *s);
+uint64_t clients_wake_ns(const struct sl_service *s);

@@ -1,24 +1,15 @@
 // peers: the sessions with connectors (PoP) and PoPs (connector). The protocol is proto/peer; here are
 // the table of peers, the keypairs, and what the workers are told.
-#include "internal.h"
+#include "keys.h"
 
 #include <errno.h>
-#include <sluice/dp/crypto.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/proto/peer.h>
 #include <sluice/proto/record.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define LIVENESS_NS    (50 * SL_NS_PER_MS)
 #define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
-#define OUTER_TTL      64u
-#define DSCP_HANDSHAKE 0x88u // AF41, as WireGuard marks its handshakes
-
-struct address {
-	rte_be32_t ip;
-	rte_be16_t port;
-};
 
 struct entry {
 	struct sl_peer peer;
@@ -34,24 +25,10 @@ struct entry {
 	struct address local; // connector: port of lane 0
 };
 
-// A receiver index in use: its peer, and the keypair once there is one.
-struct index_slot {
-	uint32_t index;
-	struct entry *entry; // NULL: free
-};
-
-struct retired {
-	struct sl_keypair *keypair;
-	struct retired *next;
-};
-
 struct peers {
 	struct sl_peer_local local;
-	struct sl_aead *engine;
 	struct entry *entries;
 	uint32_t nb_entries;
-	struct index_slot *slots; // as many as sessions->keypairs
-	struct retired *retired;
 	uint64_t next_liveness_ns;
 	unsigned nb_unconfirmed;
 	bool is_floor_asked;
@@ -59,18 +36,6 @@ struct peers {
 	bool has_floor;
 	struct address arrived_from, arrived_at; // of the handshake in work
 };
-
-static struct sl_peer_now
-both_clocks(const struct sl_service *s)
-{
-	struct timespec wall;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct sl_peer_now){
-		.ns = s->now_ns,
-		.wall_ns = (uint64_t)wall.tv_sec * SL_NS_PER_S + (uint64_t)wall.tv_nsec,
-	};
-}
 
 // ---- What proto/peer asks ----------------------------------------------------------------------------
 
@@ -89,115 +54,30 @@ by_public(void *context, const struct sl_noise_public *public)
 	return NULL;
 }
 
-static struct index_slot *
-slot_of(struct sl_service *s, uint32_t index)
-{
-	struct index_slot *slot = &s->peers->slots[index & s->sessions->slot_mask];
-
-	return slot->entry != NULL && slot->index == index ? slot : NULL;
-}
-
 static struct sl_peer *
 by_index(void *context, uint32_t index)
 {
-	struct index_slot *slot = slot_of(context, index);
+	struct sl_service *s = context;
 
-	return slot == NULL ? NULL : &slot->entry->peer;
+	return keys_peer(s, &s->peers->local, index);
 }
 
 static bool
 take_index(void *context, struct sl_peer *peer, uint32_t *index)
 {
-	struct sl_service *s = context;
+	const struct entry *e = peer->owner;
 
-	for (uint32_t tries = 0; tries < s->sessions->nb_slots; tries++) {
-		uint32_t candidate = (uint32_t)service_random(NULL);
-		struct index_slot *slot = &s->peers->slots[candidate & s->sessions->slot_mask];
-
-		if (slot->entry != NULL || candidate == 0)
-			continue;
-		*slot = (struct index_slot){ .index = candidate, .entry = peer->owner };
-		*index = candidate;
-		return true;
-	}
-	return false;
+	return keys_take_index(context, peer, e->session, index);
 }
 
-// ---- Keypairs ----------------------------------------------------------------------------------------
-
-static _Atomic(struct sl_keypair *) *
-published(struct sl_service *s, uint32_t index)
-{
-	return &s->sessions->keypairs[index & s->sessions->slot_mask];
-}
-
-static void
-retire(struct sl_service *s, struct sl_keypair *keypair)
-{
-	struct retired *r = malloc(sizeof(*r));
-
-	if (r == NULL) {
-		sl_dp_grace(s->dp);
-		sl_keypair_wipe(keypair);
-		free(keypair);
-		return;
-	}
-	*r = (struct retired){ keypair, s->peers->retired };
-	s->peers->retired = r;
-}
-
-static void
-free_retired(struct sl_service *s)
-{
-	if (s->peers->retired == NULL)
-		return;
-	sl_dp_grace(s->dp);
-	while (s->peers->retired != NULL) {
-		struct retired *r = s->peers->retired;
-
-		s->peers->retired = r->next;
-		sl_keypair_wipe(r->keypair);
-		free(r->keypair);
-		free(r);
-	}
-}
-
+// Publish the keypair of a finished handshake.
 static void
 install(struct sl_service *s, struct entry *e, const struct sl_transport_key *key)
 {
-	size_t nb_bytes = RTE_ALIGN(sl_keypair_bytes(key->nb_lanes), 64);
-	struct sl_keypair *keypair = aligned_alloc(64, nb_bytes);
-
-	if (keypair == NULL) {
-		sl_log(SL_LOG_ERROR, "no-memory", "no memory for the keys of a session");
-		return;
-	}
-	sl_keypair_init(keypair, key, s->peers->engine);
-	keypair->session = e->session;
-	atomic_store_explicit(published(s, key->local_index), keypair, memory_order_release);
-	if (!key->is_initiator && !e->is_unconfirmed) {
+	if (keys_install(s, key, e->session) && !key->is_initiator && !e->is_unconfirmed) {
 		e->is_unconfirmed = true;
 		s->peers->nb_unconfirmed++;
 	}
-}
-
-static void
-release(struct sl_service *s, uint32_t index)
-{
-	struct index_slot *slot = slot_of(s, index);
-	struct sl_keypair *keypair;
-	struct sl_session *session;
-
-	if (slot == NULL)
-		return;
-	keypair = atomic_exchange(published(s, index), NULL);
-	if (keypair != NULL) {
-		session = &s->sessions->sessions[slot->entry->session];
-		if (atomic_load(&session->current) == keypair)
-			atomic_store(&session->current, NULL);
-		retire(s, keypair);
-	}
-	*slot = (struct index_slot){ .entry = NULL };
 }
 
 // ---- What the workers are told -------------------------------------------------------------------------
@@ -230,7 +110,7 @@ static void
 confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
 {
 	struct sl_session *session = &s->sessions->sessions[e->session];
-	struct sl_keypair *keypair = atomic_load(published(s, event->index));
+	struct sl_keypair *keypair = atomic_load(keys_published(s, event->index));
 
 	if (keypair == NULL)
 		return;
@@ -263,49 +143,6 @@ go_down(struct sl_service *s, struct entry *e, const char *why)
 
 // ---- Datagrams of our own --------------------------------------------------------------------------------
 
-static void
-send_datagram(
-	struct sl_service *s,
-	struct address from,
-	struct address to,
-	const uint8_t *bytes,
-	uint16_t nb_bytes
-)
-{
-	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
-	struct sl_ip4_ends ends = { .source = from.ip, .destination = to.ip };
-	struct rte_ipv4_hdr *ip;
-	struct rte_udp_hdr *udp;
-	uint16_t udp_bytes = (uint16_t)(sizeof(*udp) + nb_bytes), sum;
-
-	ip = m == NULL ? NULL : (void *)rte_pktmbuf_append(m, (uint16_t)(sizeof(*ip) + udp_bytes));
-	if (ip == NULL) {
-		rte_pktmbuf_free(m);
-		return;
-	}
-	udp = (struct rte_udp_hdr *)(ip + 1);
-	*udp = (struct rte_udp_hdr
-	){ .src_port = from.port, .dst_port = to.port, .dgram_len = rte_cpu_to_be_16(udp_bytes) };
-	memcpy(udp + 1, bytes, nb_bytes);
-	sum = (uint16_t)~sl_sum_add(
-		sl_sum(udp, udp_bytes),
-		sl_ip4_pseudo_sum(ends.source, ends.destination, IPPROTO_UDP, udp_bytes)
-	);
-	udp->dgram_cksum = sum == 0 ? 0xffff : sum;
-	sl_ip4_fill(
-		ip,
-		ends,
-		IPPROTO_UDP,
-		(uint16_t)(sizeof(*ip) + udp_bytes),
-		DSCP_HANDSHAKE,
-		OUTER_TTL,
-		SL_IP4_DF
-	);
-	sl_meta(m)->l4_offset = sizeof(*ip);
-	sl_meta(m)->protocol = IPPROTO_UDP;
-	to_worker(s, 0, SL_STAGE_IP4, m);
-}
-
 // Proves a new key to the responder, and keeps a NAT open.
 static void
 send_heartbeat(struct sl_service *s, const struct entry *e)
@@ -325,7 +162,7 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 {
 	switch (event->type) {
 	case SL_PEER_SEND:
-		send_datagram(
+		keys_send(
 			s,
 			event->to_source ? s->peers->arrived_at : e->local,
 			event->to_source ? s->peers->arrived_from : e->remote,
@@ -344,7 +181,7 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 		confirm(s, e, event);
 		break;
 	case SL_PEER_RELEASE:
-		release(s, event->index);
+		keys_release(s, event->index);
 		break;
 	case SL_PEER_KEEPALIVE:
 		send_heartbeat(s, e);
@@ -368,7 +205,7 @@ carry_out_all(struct sl_service *s, struct sl_peer_output *out, struct entry *e)
 	for (unsigned i = 0; i < out->nb; i++) {
 		// A cookie reply is for the source alone and may be about no peer.
 		if (e == NULL && out->events[i].type == SL_PEER_SEND)
-			send_datagram(
+			keys_send(
 				s,
 				s->peers->arrived_at,
 				s->peers->arrived_from,
@@ -407,7 +244,7 @@ peers_handshake(struct sl_service *s, struct rte_mbuf *m)
 		    rte_pktmbuf_data_len(m) - at,
 		    source,
 		    s->is_busy ? SL_PEER_UNDER_LOAD : SL_PEER_CALM,
-		    both_clocks(s),
+		    service_clocks(s),
 		    &out
 	    ) > SL_PEER_COOKIE_SENT)
 		s->stats.nb_handshakes_bad++;
@@ -427,12 +264,12 @@ look_for_confirmation(struct sl_service *s, struct entry *e)
 		s->peers->nb_unconfirmed--;
 		return;
 	}
-	keypair = atomic_load(published(s, e->peer.next.index));
+	keypair = atomic_load(keys_published(s, e->peer.next.index));
 	if (keypair == NULL || !atomic_load(&keypair->confirmed))
 		return;
 	e->is_unconfirmed = false;
 	s->peers->nb_unconfirmed--;
-	sl_peer_note_opened(&e->peer, e->peer.next.index, SL_PEER_EMPTY, both_clocks(s), &out);
+	sl_peer_note_opened(&e->peer, e->peer.next.index, SL_PEER_EMPTY, service_clocks(s), &out);
 	carry_out_all(s, &out, e);
 }
 
@@ -450,10 +287,12 @@ look_for_life(struct sl_service *s, struct entry *e)
 	if (e->is_up && is_silent) {
 		go_down(s, e, "silent; new flows go elsewhere until it is heard again");
 		e->is_dead = true;
-		sl_peer_initiate(&e->peer, both_clocks(s), &out);
+		sl_peer_initiate(&e->peer, service_clocks(s), &out);
 		carry_out_all(s, &out, e);
 	} else if (e->is_dead && !is_silent && e->peer.current.is_used) {
-		atomic_store(&session->current, atomic_load(published(s, e->peer.current.index)));
+		atomic_store(
+			&session->current, atomic_load(keys_published(s, e->peer.current.index))
+		);
 		e->is_dead = false;
 		e->is_up = true;
 		sl_log(SL_LOG_NOTICE, "peer-up", "session with %s is heard again", session->name);
@@ -465,7 +304,10 @@ static void
 keep_floor(struct sl_service *s)
 {
 	struct peers *p = s->peers;
-	uint64_t wanted = sl_tai64n_floor_wanted(&p->local.clock, both_clocks(s).wall_ns);
+	uint64_t wall_ns = service_clocks(s).wall_ns;
+	uint64_t wanted = RTE_MAX(
+		sl_tai64n_floor_wanted(&p->local.clock, wall_ns), clients_floor_wanted(s, wall_ns)
+	);
 
 	if (wanted == 0 || p->is_floor_asked)
 		return;
@@ -473,6 +315,12 @@ keep_floor(struct sl_service *s)
 				    s->store, COOKIE_FLOOR, "floor/own", &wanted, sizeof(wanted)
 			    ) == 0;
 	p->floor_asked_ns = wanted;
+}
+
+uint64_t
+peers_floor(const struct sl_service *s)
+{
+	return s->peers->local.clock.floor_ns;
 }
 
 void
@@ -485,12 +333,13 @@ peers_floor_done(struct sl_service *s, bool is_on_disk)
 	if (!is_on_disk)
 		return;
 	sl_tai64n_floor_is(&p->local.clock, p->floor_asked_ns);
+	clients_floor(s, p->floor_asked_ns);
 	if (p->has_floor)
 		return;
 	p->has_floor = true;
 	for (uint32_t i = 0; i < p->nb_entries; i++)
 		if (p->entries[i].is_used && (p->entries[i].peer.flags & SL_PEER_INITIATES)) {
-			sl_peer_initiate(&p->entries[i].peer, both_clocks(s), &out);
+			sl_peer_initiate(&p->entries[i].peer, service_clocks(s), &out);
 			carry_out_all(s, &out, &p->entries[i]);
 			out.nb = 0;
 		}
@@ -515,7 +364,7 @@ peers_work(struct sl_service *s)
 			look_for_life(s, e);
 		if (sl_peer_next_deadline(&e->peer) > s->now_ns)
 			continue;
-		sl_peer_run(&e->peer, both_clocks(s), &out);
+		sl_peer_run(&e->peer, service_clocks(s), &out);
 		carry_out_all(s, &out, e);
 		out.nb = 0;
 		nb_done++;
@@ -524,7 +373,6 @@ peers_work(struct sl_service *s)
 		p->next_liveness_ns = s->now_ns + LIVENESS_NS;
 		keep_floor(s);
 	}
-	free_retired(s);
 	return nb_done;
 }
 
@@ -572,11 +420,13 @@ add_peer(struct sl_service *s, struct entry *e, const struct sl_service_peer *fr
 	e->local = (struct address){ rte_cpu_to_be_32(from->local),
 				     rte_cpu_to_be_16(from->local_port) };
 	session->id = from->session;
+	if (s->sessions->tunnels_end <= from->session)
+		atomic_store(&s->sessions->tunnels_end, from->session + 1);
 	snprintf(session->name, sizeof(session->name), "%s", from->name);
 	if (is_initiator && s->peers->has_floor) {
 		struct sl_peer_output out = { .nb = 0 };
 
-		sl_peer_initiate(&e->peer, both_clocks(s), &out);
+		sl_peer_initiate(&e->peer, service_clocks(s), &out);
 		carry_out_all(s, &out, e);
 	}
 }
@@ -603,7 +453,7 @@ peers_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned
 	for (unsigned i = 0; i < nb; i++) {
 		struct entry *e;
 
-		if (peers[i].session >= p->nb_entries)
+		if (peers[i].session >= p->nb_entries || peers[i].client != SL_NO_CLIENT)
 			continue;
 		e = &p->entries[peers[i].session];
 		if (e->is_used &&
@@ -645,9 +495,7 @@ peers_create(struct sl_service *s, const struct sl_service_conf *conf)
 		return -ENOMEM;
 	p->nb_entries = s->sessions->nb_sessions;
 	p->entries = calloc(p->nb_entries, sizeof(*p->entries));
-	p->slots = calloc(s->sessions->nb_slots, sizeof(*p->slots));
-	p->engine = sl_aead_create(SL_AEAD_BEST);
-	if (p->entries == NULL || p->slots == NULL || p->engine == NULL)
+	if (p->entries == NULL)
 		return -ENOMEM;
 	memcpy(key.octets, conf->key->bytes, sizeof(key.octets));
 	if (sl_peer_local_init(&p->local, &sl_noise_tunnel, &key) != SL_NOISE_OK)
@@ -680,12 +528,8 @@ peers_free(struct sl_service *s)
 	for (uint32_t i = 0; p->entries != NULL && i < p->nb_entries; i++)
 		if (p->entries[i].is_used)
 			drop_peer(s, &p->entries[i]);
-	free_retired(s);
 	sl_peer_local_wipe(&p->local);
-	if (p->engine != NULL)
-		sl_aead_destroy(p->engine);
 	free(p->entries);
-	free(p->slots);
 	free(p);
 	s->peers = NULL;
 }

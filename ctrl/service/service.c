@@ -1,4 +1,6 @@
-#include "internal.h"
+#include "keys.h"
+
+#include <rte_udp.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -108,12 +110,29 @@ to_worker(struct sl_service *s, unsigned worker, uint8_t stage, struct rte_mbuf 
 // ---- A turn -------------------------------------------------------------------------------------------
 
 static void
+handshake(struct sl_service *s, struct rte_mbuf *m)
+{
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(
+		m, const struct rte_udp_hdr *, sl_meta(m)->l4_offset
+	);
+
+	if (s->clients != NULL &&
+	    udp->dst_port == rte_cpu_to_be_16(sl_dp_net(s->dp)->wireguard_port))
+		clients_handshake(s, m);
+	else
+		peers_handshake(s, m);
+}
+
+static void
 dispatch(struct sl_service *s, struct rte_mbuf *m)
 {
 	s->stats.nb_punts++;
 	switch ((enum sl_punt)sl_meta(m)->punt) {
 	case SL_PUNT_HANDSHAKE:
-		peers_handshake(s, m);
+		handshake(s, m);
+		return;
+	case SL_PUNT_UNKNOWN_INDEX:
+		clients_unknown(s, m);
 		return;
 	case SL_PUNT_DNS_NAME:
 		names_query(s, m);
@@ -151,6 +170,8 @@ sl_service_turn(struct sl_service *s)
 		dispatch(s, punts[i]);
 	nb_done += names_completions(s);
 	nb_done += peers_work(s);
+	nb_done += clients_work(s);
+	keys_free_retired(s);
 	nb_done += names_work(s);
 	nb_done += forwarding_work(s);
 	nb_done += resolving_work(s);
@@ -166,6 +187,7 @@ sl_service_wake_ns(const struct sl_service *s)
 {
 	uint64_t wake_ns = RTE_MIN(s->next_second_ns, peers_wake_ns(s));
 
+	wake_ns = RTE_MIN(wake_ns, clients_wake_ns(s));
 	for (unsigned t = 0; t < s->nb_tenants; t++)
 		if (s->tenants[t].forward != NULL)
 			wake_ns = RTE_MIN(wake_ns, sl_forward_wake_ns(s->tenants[t].forward));
@@ -202,7 +224,8 @@ sl_service_create(const struct sl_service_conf *conf)
 	if (!is_made("names and leases", names_create(s)) ||
 	    !is_made("upstream servers", forwarding_create(s)) ||
 	    !is_made("private name servers", resolving_create(s)) ||
-	    !is_made("peers and keys", peers_create(s, conf))) {
+	    !is_made("keys", keys_create(s)) || !is_made("peers", peers_create(s, conf)) ||
+	    !is_made("clients", clients_create(s, conf))) {
 		sl_service_free(s);
 		return NULL;
 	}
@@ -216,7 +239,9 @@ sl_service_free(struct sl_service *s)
 		return;
 	for (uint32_t i = 0; i < NB_HOLDS; i++)
 		rte_pktmbuf_free(s->holds.slots[i].mbuf);
+	clients_free(s);
 	peers_free(s);
+	keys_free(s);
 	resolving_free(s);
 	forwarding_free(s);
 	names_free(s);
@@ -239,6 +264,7 @@ sl_service_config(
 		s->tenants[t].is_compiled = false;
 	}
 	peers_config(s, peers, nb_peers);
+	clients_config(s, peers, nb_peers);
 }
 
 struct sl_addresses *

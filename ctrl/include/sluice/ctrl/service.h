@@ -21,22 +21,24 @@ struct sl_store;
 struct sl_service_conf {
 	struct sl_dp *dp;
 	struct sl_clock *clock; // the instance's
-	const struct sl_config
-		*config; // outlives the service, or is replaced by sl_service_config()
+	const struct sl_config *config; // outlives the service, or is replaced by sl_service_config()
 	struct sl_store *store; // open; to be started after the service was made, which reads it
 	struct sl_sessions *sessions; // filled and cleared by the service alone
 	const struct sl_private_key *key; // the node's; copied
+	const struct sl_private_key *wireguard_key; // copied; NULL: the node's
 	uint16_t nb_lanes; // offered to peers
 	const struct sl_name_key *name_key; // of the process, the policies' too
 };
 
 // The other end of a session, as configured. Addresses in host order.
 struct sl_service_peer {
+	uint32_t client; // id of a WireGuard client; SL_NO_CLIENT: a connector or PoP
 	uint32_t session; // id
 	uint16_t tenant; // index
 	uint16_t network; // id
 	uint32_t weight;
 	uint32_t remote; // connector: where the PoP listens; PoP: 0
+	uint32_t inner; // client: its address
 	uint16_t remote_port;
 	uint32_t local; // connector: own address, and source port of lane 0
 	uint16_t local_port;
@@ -83,6 +85,8 @@ struct sl_service_stats {
 	uint64_t nb_held_full; // not held: too many were
 	uint64_t nb_handshakes; // datagrams looked at
 	uint64_t nb_handshakes_bad;
+	uint64_t nb_cookies; // of them, answered with a cookie
+	uint64_t nb_handshakes_full; // not looked at: too many waited
 	uint64_t nb_queries; // sent to DNS servers
 	uint64_t nb_queries_full;
 	uint64_t nb_answers_late;
