@@ -225,6 +225,12 @@ add_conditions(struct daemon *d)
 	return c->store < 0 || c->underlay < 0 || c->session < 0 ? -ENOSPC : 0;
 }
 
+struct sl_health *
+daemon_health(const struct daemon *d)
+{
+	return d->control->health;
+}
+
 // ---- Clients by name ----------------------------------------------------------------------------------
 
 uint32_t
@@ -286,12 +292,16 @@ control_open(struct daemon *d)
 		ret = trace_register(d);
 	if (ret == 0)
 		ret = explain_register(d);
+	if (ret == 0)
+		d->http = http_open(d);
 	return ret;
 }
 
 void
 control_close(struct daemon *d)
 {
+	http_close(d->http);
+	d->http = NULL;
 	if (d->api != NULL)
 		sl_api_close(d->api);
 	d->api = NULL;

@@ -12,6 +12,7 @@
 #include <sluice/dp/snapshot.h>
 #include <stdatomic.h>
 
+struct http;
 struct registry;
 
 struct daemon {
@@ -36,6 +37,7 @@ struct daemon {
 	_Atomic(struct snapshot *) adopted; // session thread -> control: the one it has adopted
 	atomic_bool names_ready; // session thread -> control
 	struct control *control; // control thread
+	struct http *http; // control thread; NULL: no metrics
 };
 
 // ---- net.c: ports, routes and addresses as the packet path has them ------------------------------------
@@ -92,6 +94,19 @@ void control_tick(struct daemon *d);
 int control_reload(struct daemon *d, char *why, size_t why_bytes);
 // The same on SIGHUP: the outcome goes to the log.
 void control_reload_logged(struct daemon *d);
+
+// The conditions of readiness.
+struct sl_health *daemon_health(const struct daemon *d);
+
+// ---- http.c: /metrics and /health --------------------------------------------------------------------
+
+// Serve what system.metrics says. NULL when it is off, or cannot be: then the log says why, and the
+// daemon goes on without, since traffic matters more than figures about it.
+struct http *http_open(struct daemon *d);
+void http_close(struct http *http);
+// Readable when http_process() has something to do; -1 for none.
+int http_fd(const struct http *http);
+void http_process(struct http *http);
 
 // ---- show.c: what sluicectl show prints ----------------------------------------------------------------
 

@@ -366,7 +366,8 @@ static void
 run(struct daemon *d, int signals)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
-				{ .fd = sl_api_fd(d->api), .events = POLLIN } };
+				{ .fd = sl_api_fd(d->api), .events = POLLIN },
+				{ .fd = http_fd(d->http), .events = POLLIN } };
 	struct signalfd_siginfo info;
 
 	for (;;) {
@@ -377,6 +378,7 @@ run(struct daemon *d, int signals)
 			control_reload_logged(d);
 		}
 		sl_api_process(d->api);
+		http_process(d->http);
 		control_tick(d);
 	}
 }

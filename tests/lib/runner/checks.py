@@ -15,7 +15,7 @@ BEHAVIOURS = "docs/behaviours.md"
 # runs in the top folder after the build; one that is not built yet is not checked.
 GENERATED = [
     ("docs/drops.md", ["build/dataplane/sluice-drops"]),
-    ("docs/metrics.md", ["build/ctrl/sluice", "--document", "metrics"]),
+    ("docs/metrics.md", ["build/ctrl/sluice-metrics"]),
 ]
 
 
