@@ -72,6 +72,10 @@ sl_addresses_squeeze(struct sl_addresses *t, uint32_t client, uint32_t resource,
 {
 	struct victims v = { 0 };
 
+	// The search costs more than a query may: a flood of new names pays for one a second.
+	if (t->squeezed_s == now_s)
+		return;
+	t->squeezed_s = now_s;
 	for (uint32_t id = 0; id < t->config.names_max && id < 65536; id++) {
 		const struct sl_name_cold *c = &t->cold[id];
 
@@ -112,6 +116,21 @@ retire(struct sl_addresses *t, uint32_t id, bool is_released)
 	);
 }
 
+bool
+sl_addresses_is_rested(const struct sl_addresses *t, uint32_t id, uint32_t now_s)
+{
+	// A flow admitted in the very moment of quarantine keeps the address from others.
+	return now_s - t->cold[id].since_s >= t->config.quarantine_s &&
+		idle_s(t, id, now_s) > t->config.drain_s;
+}
+
+void
+sl_addresses_retire_failed(struct sl_addresses *t, uint32_t id, uint32_t now_s)
+{
+	if (id < t->config.names_max && sl_name_state(&t->hot[id]) == SL_NAME_QUARANTINED)
+		sl_addresses_set_state(t, id, SL_NAME_DRAINING, now_s);
+}
+
 // One name's turn. True when its address came free.
 static bool
 advance(struct sl_addresses *t, uint32_t id, uint32_t now_s)
@@ -124,9 +143,7 @@ advance(struct sl_addresses *t, uint32_t id, uint32_t now_s)
 		}
 		return false;
 	case SL_NAME_QUARANTINED:
-		// A flow admitted in the very moment of quarantine keeps the address from others.
-		if (now_s - t->cold[id].since_s < t->config.quarantine_s ||
-		    idle_s(t, id, now_s) <= t->config.drain_s || !retire(t, id, true))
+		if (!sl_addresses_is_rested(t, id, now_s) || !retire(t, id, true))
 			return false;
 		sl_addresses_release(t, id, now_s);
 		return true;

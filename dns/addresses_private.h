@@ -38,6 +38,7 @@ struct sl_name_cold {
 	uint32_t next_free;
 	bool is_wildcard;
 	bool is_counted; // in the tallies
+	bool was_quarantined; // PENDING: revived, and to be quarantined again if that fails
 };
 
 struct sl_addresses {
@@ -56,6 +57,7 @@ struct sl_addresses {
 	uint32_t poll_at;
 	uint32_t compile_at;
 	uint32_t compile_generation;
+	uint32_t squeezed_s; // when names were last sought for a quota
 	struct sl_tally clients, resources;
 	struct sl_addresses_stats stats;
 };
@@ -66,6 +68,8 @@ sl_addresses_find(const struct sl_addresses *table, const struct sl_name *name, 
 void sl_addresses_set_state(
 	struct sl_addresses *table, uint32_t name_id, enum sl_name_state state, uint32_t now_s
 );
+// Is a quarantined name's address free to be another's?
+bool sl_addresses_is_rested(const struct sl_addresses *table, uint32_t name_id, uint32_t now_s);
 // Clear everything of a name that is not LIVE or DRAINING; its id goes to the end of the free list.
 void sl_addresses_release(struct sl_addresses *table, uint32_t name_id, uint32_t now_s);
 void sl_addresses_uncount(struct sl_addresses *table, uint32_t name_id);

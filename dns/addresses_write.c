@@ -221,7 +221,10 @@ propose(struct sl_addresses *t, uint32_t id, uint32_t now_s)
 	uint32_t address;
 
 	sl_addresses_load(t, id, &name);
-	address = probe(t, &name, &t->cold[id].attempt);
+	// A full pool is not searched from end to end for every name.
+	address = t->config.names_max - t->stats.nb_state[SL_NAME_FREE] > t->stats.nb_addresses
+		? 0
+		: probe(t, &name, &t->cold[id].attempt);
 	if (address == 0 || make_cell(t, address) == NULL ||
 	    sl_name_to_text(&name, text, sizeof(text)) == 0) {
 		sl_addresses_release(t, id, now_s);
@@ -284,6 +287,7 @@ revive(struct sl_addresses *t, uint32_t id, const struct sl_claim *claim)
 	}
 	t->stats.nb_revived++;
 	count(t, id);
+	t->cold[id].was_quarantined = true;
 	sl_addresses_set_state(t, id, SL_NAME_PENDING, claim->now_s);
 	return SL_CLAIM_PENDING;
 }
@@ -358,6 +362,37 @@ sl_addresses_claim(
 	return verdict;
 }
 
+// May `id` have the address the store bound it to? The store knows better than a proposal, but not
+// than a flow that lives or an answer that is cached.
+static bool
+vacate(struct sl_addresses *t, uint32_t id, uint32_t address, uint32_t now_s)
+{
+	uint32_t holder;
+
+	if (!sl_addresses_in_pool(t, address) || make_cell(t, address) == NULL)
+		return false;
+	holder = atomic_load_explicit(sl_addresses_cell(t, address), memory_order_relaxed);
+	if (holder == 0 || --holder == id)
+		return true;
+	switch (sl_name_state(&t->hot[holder])) {
+	case SL_NAME_PENDING:
+		if (t->cold[holder].was_quarantined)
+			return false;
+		clear_address(t, holder); // it gets another when the store has spoken
+		return true;
+	case SL_NAME_QUARANTINED:
+		if (!sl_addresses_is_rested(t, holder, now_s))
+			return false;
+		sl_addresses_release(t, holder, now_s);
+		return true;
+	case SL_NAME_FREE:
+	case SL_NAME_LIVE:
+	case SL_NAME_DRAINING:
+	default:
+		return false;
+	}
+}
+
 enum sl_claim_verdict
 sl_addresses_bound(
 	struct sl_addresses *t,
@@ -371,30 +406,33 @@ sl_addresses_bound(
 
 	if (id >= t->config.names_max || sl_name_state(&t->hot[id]) != SL_NAME_PENDING)
 		return SL_CLAIM_BUSY;
-	if (result == SL_LEASE_BOUND && sl_addresses_in_pool(t, address) &&
-	    make_cell(t, address) != NULL) {
-		uint32_t holder = atomic_load_explicit(
-			sl_addresses_cell(t, address), memory_order_relaxed
-		);
-
-		// The store knows better, unless it contradicts what it said before.
-		if (holder == 0 || holder == id + 1) {
-			clear_address(t, id);
-			set_address(t, id, address);
-			atomic_store_explicit(&t->hot[id].used_s, now_s, memory_order_relaxed);
-			sl_addresses_set_state(t, id, SL_NAME_LIVE, now_s);
-			return SL_CLAIM_LIVE;
-		}
+	if (result == SL_LEASE_BOUND && vacate(t, id, address, now_s)) {
+		clear_address(t, id);
+		set_address(t, id, address);
+		c->was_quarantined = false;
+		atomic_store_explicit(&t->hot[id].used_s, now_s, memory_order_relaxed);
+		sl_addresses_set_state(t, id, SL_NAME_LIVE, now_s);
+		return SL_CLAIM_LIVE;
 	}
-	if (result == SL_LEASE_TAKEN && ++c->nb_taken < SL_TAKEN_MAX) {
+	if (result == SL_LEASE_TAKEN && !c->was_quarantined && ++c->nb_taken < SL_TAKEN_MAX) {
 		t->stats.nb_taken++;
 		clear_address(t, id);
 		c->attempt++;
 		return propose(t, id, now_s);
 	}
-	t->stats.nb_exhausted++;
-	sl_addresses_release(t, id, now_s);
-	return SL_CLAIM_FULL;
+	if (c->was_quarantined) {
+		c->was_quarantined = false;
+		sl_addresses_uncount(t, id);
+		sl_addresses_set_state(t, id, SL_NAME_QUARANTINED, now_s);
+	} else {
+		sl_addresses_release(t, id, now_s);
+	}
+	if (result == SL_LEASE_TAKEN || result == SL_LEASE_EXHAUSTED) {
+		t->stats.nb_exhausted++;
+		return SL_CLAIM_FULL;
+	}
+	t->stats.nb_busy++;
+	return SL_CLAIM_BUSY;
 }
 
 int
@@ -431,10 +469,33 @@ sl_addresses_restore(
 	// from any drain, and the longest TTL is assumed.
 	t->cold[id].ttl_max_s = SL_POLICY_TTL_MAX_S;
 	t->cold[id].is_wildcard = true;
+	if (is_quarantined) // no flow used it for that long
+		atomic_store_explicit(&t->hot[id].used_s, now_s - age_s, memory_order_relaxed);
 	sl_addresses_set_state(
 		t, id, is_quarantined ? SL_NAME_QUARANTINED : SL_NAME_LIVE, now_s - age_s
 	);
 	return 0;
+}
+
+// Who first asked for a restored name is not known; whose wildcard it is shows in the policy.
+static void
+count_restored(
+	struct sl_addresses *t,
+	uint32_t id,
+	const struct sl_policy *policy,
+	const struct sl_matches *matches
+)
+{
+	struct sl_name_cold *c = &t->cold[id];
+	const enum sl_name_state state = sl_name_state(&t->hot[id]);
+	struct sl_choice first;
+
+	if (!c->is_wildcard || c->resource != UINT32_MAX || matches->nb == 0 ||
+	    (state != SL_NAME_LIVE && state != SL_NAME_DRAINING))
+		return;
+	sl_policy_choose(policy, matches, UINT64_MAX, 0, 0, &first);
+	c->resource = first.resource;
+	count(t, id);
 }
 
 bool
@@ -459,6 +520,7 @@ sl_addresses_compile(
 		sl_policy_match(policy, &name, t->hot[id].hash, &matches);
 		sl_policy_visibility(policy, &matches, &v);
 		compile(t, id, policy, &v);
+		count_restored(t, id, policy, &matches);
 		if (matches.nb == 0 && state == SL_NAME_LIVE)
 			sl_addresses_set_state(t, id, SL_NAME_DRAINING, now_s);
 	}

@@ -355,8 +355,9 @@ sl_answer_decide(
 		answer_by_policy(answer, parsed, context, buffer, room);
 		return;
 	}
+	// A hidden name is matched anew, as what is no resource is: both cost the same.
 	if ((assigned.groups & context->groups) == 0) {
-		answer_miss(answer, parsed, context, buffer, room);
+		answer_by_policy(answer, parsed, context, buffer, room);
 		return;
 	}
 	answer->name_id = assigned.name_id;

@@ -44,7 +44,8 @@ struct sl_lease_ops {
 enum sl_lease_result {
 	SL_LEASE_BOUND, // durable; `address` is the name's (the store's own, if it already had one)
 	SL_LEASE_TAKEN, // the address is another name's: the next one is proposed
-	SL_LEASE_FAILED, // the disk failed
+	SL_LEASE_FAILED, // the disk failed; what is on it is unknown until asked again
+	SL_LEASE_EXHAUSTED, // the store has no address left
 };
 
 struct sl_addresses_config {
@@ -99,7 +100,10 @@ enum sl_claim_verdict sl_addresses_claim(
 );
 
 // The lease store's word on a proposal. Returns SL_CLAIM_LIVE, SL_CLAIM_PENDING (another address is
-// proposed), or SL_CLAIM_FULL / SL_CLAIM_BUSY (the name is free again).
+// proposed), SL_CLAIM_FULL, or SL_CLAIM_BUSY: the disk failed, ask again later. After the last two
+// the name is what it was before the claim, free or quarantined.
+// The store may choose its addresses itself: one that is bound to a name is taken from another that
+// was only proposed it, and from one whose quarantine is over.
 enum sl_claim_verdict sl_addresses_bound(
 	struct sl_addresses *table,
 	uint32_t name_id,
@@ -107,6 +111,10 @@ enum sl_claim_verdict sl_addresses_bound(
 	uint32_t address,
 	uint32_t now_s
 );
+
+// The store's word on a retirement (not of a release) that could not be written: the name goes on
+// draining, and is retired again.
+void sl_addresses_retire_failed(struct sl_addresses *table, uint32_t name_id, uint32_t now_s);
 
 // At start, before any worker runs: what the store holds. `age_s` is how long ago a quarantined lease was
 // retired. Returns 0, -EINVAL (not in the pool, bad name), -EEXIST or -ENOSPC.
