@@ -50,8 +50,12 @@ struct queries {
 struct tenant {
 	struct sl_addresses *addresses;
 	struct sl_forward *forward; // NULL: other names are refused
-	unsigned nb_claimed; // exact names of the policy asked for so far
-	unsigned nb_pending; // of them, not on disk yet
+	unsigned nb_claimed; // exact names of the policy asked for on this walk over them
+	unsigned nb_missing; // of those, without an address yet
+	bool is_short; // on this walk: no address was left
+	bool is_claimed; // a walk found all of them with their addresses
+	unsigned nb_walks; // in vain, for this configuration
+	uint64_t next_walk_ns;
 	bool is_compiled;
 };
 
@@ -68,6 +72,8 @@ struct sl_service {
 	struct sl_sessions *sessions;
 	struct tenant *tenants;
 	unsigned nb_tenants;
+	unsigned nb_binding; // leases asked of the store, not told yet
+	const char *claimer; // whose query the claim under way is; "" for exact names
 	struct sl_resolver *resolver; // connector
 	uint64_t next_probe_ns;
 	struct keys *keys;
@@ -121,6 +127,10 @@ int names_create(struct sl_service *s);
 void names_free(struct sl_service *s);
 void names_query(struct sl_service *s, struct rte_mbuf *m);
 unsigned names_completions(struct sl_service *s);
+// A new policy is in force for this tenant.
+void names_config(struct sl_service *s, unsigned t);
+// When exact names that have no address yet are tried again.
+uint64_t names_wake_ns(const struct sl_service *s);
 // Claim exact names, compile for a new policy, drain and reclaim: a bounded piece a call.
 unsigned names_work(struct sl_service *s);
 // Answer the held query with a failure.

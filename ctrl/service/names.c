@@ -7,10 +7,19 @@
 #include <sluice/dp/reply.h>
 #include <stdlib.h>
 
-#define CLAIMS_PER_TURN   256u // exact names claimed a turn: handshakes go on meanwhile
+#define CLAIMS_PER_TURN 256u // exact names claimed a turn: handshakes go on meanwhile
+#define BINDS_EXACT_MAX                                                                            \
+	256u // of exact names under way: new names of clients do not queue behind them
+#define BINDS_MAX         1024u // of all: what waits longer is better asked for again
+#define WALK_NS           (20 * SL_NS_PER_MS) // until exact names under way are looked at again
+#define WALK_FAILED_NS    SL_NS_PER_S // when the disk failed
+#define WALK_SHORT_NS     (10 * SL_NS_PER_S) // when no address is left
 #define COMPILE_PER_TURN  1024u
 #define RECLAIM_PER_TURN  256u
 #define COMPLETIONS_BURST 64u
+
+// Cookies: tenant index + 1 and name id; RETIRE says that it is about the end of a lease.
+#define RETIRE (1ull << 63)
 
 static uint64_t
 cookie_of(unsigned tenant, uint32_t name_id)
@@ -28,17 +37,25 @@ static bool
 lease_bind(void *store, uint32_t name_id, const char *name, uint32_t address)
 {
 	struct lease_context *c = store;
+	struct sl_service *s = c->service;
+	struct sl_name_info info;
+	bool is_wildcard = sl_addresses_info(s->tenants[c->tenant].addresses, name_id, &info) &&
+		info.is_wildcard;
 
 	// The store walks the same kind of keyed probe sequence and has the last word.
 	(void)address;
-	return sl_lease_acquire(
-		       c->service->store,
-		       cookie_of(c->tenant, name_id),
-		       c->service->config->tenants[c->tenant].id,
-		       name,
-		       "",
-		       0
-	       ) == 0;
+	if (s->nb_binding >= BINDS_MAX ||
+	    sl_lease_acquire(
+		    s->store,
+		    cookie_of(c->tenant, name_id),
+		    s->config->tenants[c->tenant].id,
+		    name,
+		    is_wildcard && strlen(s->claimer) < SL_STORE_OWNER_BYTES ? s->claimer : "",
+		    is_wildcard ? SL_LEASE_WILDCARD : 0
+	    ) != 0)
+		return false;
+	s->nb_binding++;
+	return true;
 }
 
 static bool
@@ -48,11 +65,17 @@ lease_retire(void *store, uint32_t name_id, const char *name, uint32_t address, 
 	uint16_t tenant = c->service->config->tenants[c->tenant].id;
 	uint64_t rest_ns = (uint64_t)c->service->config->dns.quarantine_s * SL_NS_PER_S;
 
-	(void)name_id;
 	(void)name;
+	// A release that fails on the disk is made up for by the store itself, which ends rests.
 	if (is_released)
 		return sl_lease_reclaim(c->service->store, COOKIE_RETIRE, tenant, address) == 0;
-	return sl_lease_rest(c->service->store, COOKIE_RETIRE, tenant, address, rest_ns) == 0;
+	return sl_lease_rest(
+		       c->service->store,
+		       RETIRE | cookie_of(c->tenant, name_id),
+		       tenant,
+		       address,
+		       rest_ns
+	       ) == 0;
 }
 
 static const struct sl_lease_ops lease_ops = { .bind = lease_bind, .retire = lease_retire };
@@ -124,6 +147,7 @@ names_create(struct sl_service *s)
 	struct restore restore = { .service = s };
 	int ret;
 
+	s->claimer = "";
 	s->nb_tenants = s->config->nb_tenants;
 	s->tenants = calloc(s->nb_tenants + 1, sizeof(*s->tenants));
 	if (s->tenants == NULL)
@@ -212,50 +236,140 @@ names_query(struct sl_service *s, struct rte_mbuf *m)
 		rte_pktmbuf_free(m);
 		return;
 	}
+	s->claimer = client->name;
 	verdict = sl_addresses_claim(
 		s->tenants[client->tenant].addresses, &claim, &query.name, &name_id
 	);
+	s->claimer = "";
 	if (verdict == SL_CLAIM_PENDING)
 		hold_put(s, HOLD_NAME, cookie_of(client->tenant, name_id), m);
 	else
 		settle(s, m, verdict);
 }
 
-static void
-complete(struct sl_service *s, const struct sl_store_done *done)
-{
-	unsigned t = (unsigned)(done->cookie >> 32) - 1;
-	enum sl_lease_result result = done->status == SL_STORE_OK ? SL_LEASE_BOUND
-								  : SL_LEASE_FAILED;
+// What became of a claim, until the queries that wait for it are told.
+struct settled {
+	uint64_t cookie;
 	enum sl_claim_verdict verdict;
+};
+
+static enum sl_lease_result
+result_of(uint8_t status)
+{
+	switch ((enum sl_store_status)status) {
+	case SL_STORE_OK:
+		return SL_LEASE_BOUND;
+	case SL_STORE_EXHAUSTED:
+		return SL_LEASE_EXHAUSTED;
+	case SL_STORE_NOT_FOUND:
+	case SL_STORE_EXISTS:
+	case SL_STORE_FAILED:
+	default:
+		return SL_LEASE_FAILED;
+	}
+}
+
+// True when queries may wait for what was settled.
+static bool
+complete(struct sl_service *s, const struct sl_store_done *done, struct settled *settled)
+{
+	unsigned t = (unsigned)((done->cookie & ~RETIRE) >> 32) - 1;
+	struct tenant *tenant;
 
 	if (done->cookie == COOKIE_FLOOR)
 		peers_floor_done(s, done->status == SL_STORE_OK);
 	if (t >= s->nb_tenants)
-		return;
-	verdict = sl_addresses_bound(
-		s->tenants[t].addresses, (uint32_t)done->cookie, result, done->address, now_s(s)
+		return false;
+	tenant = &s->tenants[t];
+	if ((done->cookie & RETIRE) != 0) {
+		if (done->status == SL_STORE_FAILED)
+			sl_addresses_retire_failed(
+				tenant->addresses, (uint32_t)done->cookie, now_s(s)
+			);
+		return false;
+	}
+	s->nb_binding--;
+	*settled = (struct settled){ .cookie = done->cookie };
+	settled->verdict = sl_addresses_bound(
+		tenant->addresses,
+		(uint32_t)done->cookie,
+		result_of(done->status),
+		done->address,
+		now_s(s)
 	);
-	if (done->status == SL_STORE_EXHAUSTED)
-		verdict = SL_CLAIM_FULL;
-	if (verdict == SL_CLAIM_PENDING)
+	return settled->verdict != SL_CLAIM_PENDING;
+}
+
+// One pass over what waits, for all that came from the store together.
+static void
+tell_waiting(struct sl_service *s, const struct settled *settled, unsigned nb)
+{
+	if (nb == 0 || s->holds.nb_used == 0)
 		return;
-	for (uint32_t i = 0; i < NB_HOLDS; i++)
-		if (s->holds.slots[i].kind == HOLD_NAME && s->holds.slots[i].key == done->cookie)
-			settle(s, hold_take(s, i, HOLD_NAME), verdict);
+	for (uint32_t i = 0; i < NB_HOLDS; i++) {
+		const struct hold *h = &s->holds.slots[i];
+		unsigned k = 0;
+
+		if (h->kind != HOLD_NAME)
+			continue;
+		while (k < nb && settled[k].cookie != h->key)
+			k++;
+		if (k < nb)
+			settle(s, hold_take(s, i, HOLD_NAME), settled[k].verdict);
+	}
 }
 
 unsigned
 names_completions(struct sl_service *s)
 {
 	struct sl_store_done done[COMPLETIONS_BURST];
-	unsigned nb = sl_store_take(s->store, done, COMPLETIONS_BURST);
+	struct settled settled[COMPLETIONS_BURST];
+	unsigned nb = sl_store_take(s->store, done, COMPLETIONS_BURST), nb_settled = 0;
 
 	for (unsigned i = 0; i < nb; i++)
-		complete(s, &done[i]);
+		nb_settled += complete(s, &done[i], &settled[nb_settled]);
+	tell_waiting(s, settled, nb_settled);
 	return nb;
 }
 
+void
+names_config(struct sl_service *s, unsigned t)
+{
+	struct tenant *tenant = &s->tenants[t];
+
+	tenant->nb_claimed = tenant->nb_missing = tenant->nb_walks = 0;
+	tenant->is_short = tenant->is_claimed = tenant->is_compiled = false;
+	tenant->next_walk_ns = 0;
+}
+
+uint64_t
+names_wake_ns(const struct sl_service *s)
+{
+	uint64_t wake_ns = UINT64_MAX;
+
+	// What is under way ends with a completion, which wakes.
+	for (unsigned t = 0; s->nb_binding < BINDS_EXACT_MAX && t < s->nb_tenants; t++)
+		if (s->snapshot != NULL && !s->tenants[t].is_claimed)
+			wake_ns = RTE_MIN(wake_ns, s->tenants[t].next_walk_ns);
+	return wake_ns;
+}
+
+// The walk over the exact names is at its end: all have their addresses, or another walk follows.
+static void
+end_walk(struct sl_service *s, struct tenant *tenant)
+{
+	uint64_t pause_ns = tenant->is_short ? WALK_SHORT_NS : WALK_NS;
+
+	tenant->is_claimed = tenant->nb_missing == 0;
+	// Names that the last walk asked for and that still have none: the disk failed.
+	if (!tenant->is_short && tenant->nb_walks++ > 2)
+		pause_ns = WALK_FAILED_NS;
+	tenant->nb_claimed = tenant->nb_missing = 0;
+	tenant->is_short = false;
+	tenant->next_walk_ns = s->now_ns + pause_ns;
+}
+
+// Have the exact names of the policy claimed, a piece a call, until each has its address on disk.
 static unsigned
 claim_exact(struct sl_service *s, unsigned t, const struct sl_policy *policy)
 {
@@ -268,15 +382,21 @@ claim_exact(struct sl_service *s, unsigned t, const struct sl_policy *policy)
 	struct sl_name name;
 	uint32_t name_id;
 
+	if (tenant->is_claimed || s->now_ns < tenant->next_walk_ns)
+		return 0;
 	for (; tenant->nb_claimed < nb && nb_done < CLAIMS_PER_TURN; nb_done++) {
 		enum sl_claim_verdict verdict;
 
-		sl_policy_exact(policy, tenant->nb_claimed, &name);
+		if (s->nb_binding >= BINDS_EXACT_MAX)
+			return nb_done;
+		sl_policy_exact(policy, tenant->nb_claimed++, &name);
 		verdict = sl_addresses_claim(tenant->addresses, &claim, &name, &name_id);
-		if (verdict == SL_CLAIM_BUSY)
-			break;
-		tenant->nb_claimed++;
+		tenant->nb_missing += verdict != SL_CLAIM_LIVE &&
+			verdict != SL_CLAIM_NOT_A_RESOURCE;
+		tenant->is_short |= verdict == SL_CLAIM_FULL;
 	}
+	if (tenant->nb_claimed == nb)
+		end_walk(s, tenant);
 	return nb_done;
 }
 

@@ -188,6 +188,7 @@ sl_service_wake_ns(const struct sl_service *s)
 	uint64_t wake_ns = RTE_MIN(s->next_second_ns, peers_wake_ns(s));
 
 	wake_ns = RTE_MIN(wake_ns, clients_wake_ns(s));
+	wake_ns = RTE_MIN(wake_ns, names_wake_ns(s));
 	for (unsigned t = 0; t < s->nb_tenants; t++)
 		if (s->tenants[t].forward != NULL)
 			wake_ns = RTE_MIN(wake_ns, sl_forward_wake_ns(s->tenants[t].forward));
@@ -259,10 +260,8 @@ sl_service_config(
 {
 	s->config = config;
 	s->snapshot = snapshot;
-	for (unsigned t = 0; t < s->nb_tenants; t++) {
-		s->tenants[t].nb_claimed = 0;
-		s->tenants[t].is_compiled = false;
-	}
+	for (unsigned t = 0; t < s->nb_tenants; t++)
+		names_config(s, t);
 	peers_config(s, peers, nb_peers);
 	clients_config(s, peers, nb_peers);
 }
@@ -276,16 +275,9 @@ sl_service_addresses(struct sl_service *s, unsigned tenant_idx)
 bool
 sl_service_names_ready(const struct sl_service *s)
 {
-	struct sl_addresses_stats stats;
-
-	for (unsigned t = 0; t < s->nb_tenants; t++) {
-		if (s->snapshot == NULL ||
-		    s->tenants[t].nb_claimed < sl_policy_nb_exact(s->snapshot->tenants[t].policy))
+	for (unsigned t = 0; t < s->nb_tenants; t++)
+		if (!s->tenants[t].is_claimed)
 			return false;
-		sl_addresses_stats(s->tenants[t].addresses, &stats);
-		if (stats.nb_state[SL_NAME_PENDING] != 0)
-			return false;
-	}
 	return true;
 }
 
