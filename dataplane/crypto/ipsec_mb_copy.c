@@ -24,9 +24,15 @@
 
 static atomic_uint nb_opened;
 
-#if defined(__SANITIZE_ADDRESS__)
-#define CAN_COPY false // the sanitizer's runtime refuses RTLD_DEEPBIND
-#else
+// The sanitizer's runtime refuses RTLD_DEEPBIND. gcc and clang say in two ways that it is there.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAN_COPY false
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define CAN_COPY false
+#endif
+#ifndef CAN_COPY
 #define CAN_COPY true
 #endif
 
