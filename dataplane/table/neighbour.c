@@ -33,6 +33,7 @@ static_assert(sizeof(struct entry) == RTE_CACHE_LINE_SIZE, "one line a neighbour
 struct sl_neighbours {
 	uint32_t mask;
 	uint32_t seed;
+	uint32_t last; // entry found last: packets of a burst mostly go to one next hop
 	uint64_t due_ns;
 	struct entry entries[];
 };
@@ -70,16 +71,28 @@ place_of(const struct sl_neighbours *t, uint16_t port, rte_be32_t address)
 	return rte_jhash_2words(address, port, t->seed);
 }
 
+static inline bool
+is_of(const struct entry *e, uint16_t port, rte_be32_t address)
+{
+	return e->state != FREE && e->address == address && e->port == port;
+}
+
 static inline struct entry *
 find(struct sl_neighbours *t, uint16_t port, rte_be32_t address)
 {
-	uint32_t at = place_of(t, port, address);
+	struct entry *last = &t->entries[t->last];
+	uint32_t at;
 
+	if (likely(is_of(last, port, address)))
+		return last;
+	at = place_of(t, port, address);
 	for (unsigned i = 0; i < WINDOW; i++) {
 		struct entry *e = &t->entries[(at + i) & t->mask];
 
-		if (e->state != FREE && e->address == address && e->port == port)
+		if (is_of(e, port, address)) {
+			t->last = (at + i) & t->mask;
 			return e;
+		}
 	}
 	return NULL;
 }

@@ -76,10 +76,10 @@ ip4_input_check_form(struct rte_mbuf *m)
 		return SL_IP4_MALFORMED;
 	if (total > m->data_len)
 		return SL_IP4_TRUNCATED;
-	if (sl_sum(ip, ihl) != 0xffff)
+	if (unlikely(ihl != sizeof(*ip)))
+		return sl_sum(ip, ihl) == 0xffff ? SL_IP4_OPTIONS : SL_IP4_CHECKSUM;
+	if (sl_sum_ip4_header(ip) != 0xffff)
 		return SL_IP4_CHECKSUM;
-	if (ihl != sizeof(*ip))
-		return SL_IP4_OPTIONS;
 	if (m->data_len > total)
 		rte_pktmbuf_trim(m, m->data_len - total);
 	return SL_IP4_TRANSIT;

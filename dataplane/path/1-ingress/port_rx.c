@@ -2,6 +2,8 @@
 //   port_rx -> eth_input
 // A source. Frames leave with cleared metadata but for the port they came in by; they are of no
 // client and no flow yet.
+#include "port_rx.h"
+
 #include <rte_ethdev.h>
 
 #include <sluice/dp/node.h>
@@ -23,19 +25,9 @@ receive(struct sl_worker *w, const struct sl_rx_pair *pair, struct rte_mbuf **m,
 	uint16_t nb = rte_eth_rx_burst(
 		pair->ethdev, pair->queue, m, (uint16_t)RTE_MIN(room, BURST_PKTS)
 	);
-	uint64_t bytes = 0;
 
-	for (uint16_t i = 0; i < nb; i++) {
-		struct sl_meta *meta = sl_meta(m[i]);
-
-		memset(meta, 0, sizeof(*meta));
-		meta->port = pair->port;
-		meta->client = SL_NO_CLIENT;
-		meta->flow = SL_NO_FLOW;
-		bytes += m[i]->pkt_len;
-	}
 	w->stats.rx_pkts[pair->port] += nb;
-	w->stats.rx_bytes[pair->port] += bytes;
+	w->stats.rx_bytes[pair->port] += port_rx_accept(m, nb, pair->port);
 	return nb;
 }
 

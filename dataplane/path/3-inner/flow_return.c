@@ -66,6 +66,7 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return sl_flow_answer_unknown(m, &rec) ? ANSWER : STALE;
 	if (unlikely(!sl_flow_is_admitted(w, f)))
 		return REVOKED;
+	rte_prefetch0(&w->snapshot->clients[f->pop.client]); // client_output reads it
 	describe(f, &out);
 	if (unlikely(rec.nb_bytes < sl_carry_min_bytes(out.protocol)))
 		return SHORT;

@@ -34,5 +34,20 @@ sl_sum_sub(uint16_t a, uint16_t b)
 	return sl_sum_add(a, (uint16_t)~b);
 }
 
+// Sum of an IPv4 header without options: 0xffff when its checksum is right. Hot.
+static inline uint16_t
+sl_sum_ip4_header(const void *header)
+{
+	uint64_t word[2];
+	uint32_t last;
+
+	memcpy(word, header, sizeof(word));
+	memcpy(&last, (const uint8_t *)header + sizeof(word), sizeof(last));
+	return sl_sum_fold(
+		(word[0] & 0xffffffffu) + (word[0] >> 32) + (word[1] & 0xffffffffu) +
+		(word[1] >> 32) + last
+	);
+}
+
 // Sum of `nb_bytes` octets (an odd last octet is padded with zero), folded.
 uint16_t sl_sum(const void *data, size_t nb_bytes);
