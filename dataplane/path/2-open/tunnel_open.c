@@ -65,6 +65,54 @@ tunnel_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening *o)
 	return RECORDS;
 }
 
+static inline const struct sl_wire_data *
+wire_of(struct rte_mbuf *m)
+{
+	uint16_t at = (uint16_t)(sl_meta(m)->l4_offset + sizeof(struct rte_udp_hdr));
+
+	return rte_pktmbuf_mtod_offset(m, const struct sl_wire_data *, at);
+}
+
+// A burst may be of as many sessions as it has packets: what each will read is asked for together, in
+// two steps since one leads to the other. Nothing here is believed; a cut datagram's octets beyond its
+// end are in its buffer.
+static inline void
+prefetch_slot(const struct sl_worker *w, struct rte_mbuf *m)
+{
+	uint32_t index = sl_get32(wire_of(m)->receiver_be);
+
+	rte_prefetch0(&w->sessions->keypairs[index & w->sessions->slot_mask]);
+}
+
+static inline void
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct sl_wire_data *wire = wire_of(m);
+	const struct sl_keypair *keypair = sl_sessions_keypair(
+		w->sessions, sl_get32(wire->receiver_be)
+	);
+	const struct sl_keypair_lane *lane;
+
+	if (keypair == NULL)
+		return;
+	lane = &keypair->lanes[sl_get16(wire->lane_be) % SL_WIRE_MAX_LANES];
+	rte_prefetch0(&keypair->local_index);
+	rte_prefetch0_write(lane);
+	rte_prefetch0_write(
+		&lane->replay_words[sl_get64(wire->counter_be) / 64 % SL_LANE_REPLAY_WORDS]
+	);
+}
+
+// Known once the keypair is here: where the lane's peer is.
+static inline void
+prefetch_session(const struct sl_worker *w, const struct opening *o)
+{
+	const struct sl_session *session = &w->sessions->sessions[o->keypair->session];
+
+	rte_prefetch0(session);
+	rte_prefetch0_write(&session->lanes[o->lane]);
+}
+
 static inline void
 prepare(struct rte_mbuf *m, const struct opening *o, struct sl_aead_op *op)
 {
@@ -147,10 +195,16 @@ tunnel_open_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 	uint16_t nb_ops = 0, op = 0;
 
+	for (uint16_t i = 0; i < nb; i++)
+		prefetch_slot(w, objs[i]);
+	for (uint16_t i = 0; i < nb; i++)
+		prefetch_keypair(w, objs[i]);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_open_precheck(w, objs[i], &openings[i]);
-		if (edge[i] == RECORDS)
-			prepare(objs[i], &openings[i], &ops[nb_ops++]);
+		if (edge[i] != RECORDS)
+			continue;
+		prefetch_session(w, &openings[i]);
+		prepare(objs[i], &openings[i], &ops[nb_ops++]);
 	}
 	w->aead->ops->open(w->aead, ops, nb_ops);
 	for (uint16_t i = 0; i < nb; i++) {

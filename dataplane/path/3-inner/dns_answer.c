@@ -8,6 +8,8 @@
 #include <sluice/dp/reply.h>
 #include <sluice/dp/trace.h>
 
+#define STEP_PKTS 16 // taken through the steps together: their queries fit the first cache
+
 enum edge { MALFORMED, NO_CLIENT, ROOM, CLIENT, PUNT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
@@ -42,39 +44,83 @@ follow(const struct sl_answer *answer, struct rte_mbuf *m)
 	}
 }
 
+// One query on its way through the three steps.
+struct asking {
+	struct sl_answer_query parsed;
+	struct sl_answer_context context;
+	uint8_t *message;
+	uint16_t nb_bytes;
+};
+
+// Whose query it is and where it stands; CLIENT: go on.
 static inline enum edge
-dns_answer_verdict(struct sl_worker *w, struct rte_mbuf *m)
+dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct sl_meta *meta = sl_meta(m);
-	struct sl_answer_context context;
-	struct sl_answer answer;
-	uint16_t nb_bytes;
-	uint8_t *message;
+	const struct sl_tenant *tenant;
 
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	meta->worker = (uint8_t)w->idx;
-	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT)
 		return NO_CLIENT;
-	nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
-	if (nb_bytes == 0)
+	a->nb_bytes = sl_udp_payload(m, meta->l4_offset, &a->message);
+	if (a->nb_bytes == 0)
 		return MALFORMED;
-	context = (struct sl_answer_context){
-		.policy = sl_tenant_of_client(w, meta->client)->policy,
-		.addresses = sl_tenant_of_client(w, meta->client)->addresses,
+	tenant = sl_tenant_of_client(w, meta->client);
+	a->context = (struct sl_answer_context){
+		.policy = tenant->policy,
+		.addresses = tenant->addresses,
 		.groups = w->snapshot->clients[meta->client].groups,
 		.now_s = sl_now_s(w),
 		.budget_bytes = UINT32_MAX,
 	};
-	sl_answer(&answer, &context, message, nb_bytes, nb_bytes + rte_pktmbuf_tailroom(m));
-	return follow(&answer, m);
+	return CLIENT;
+}
+
+// Each step asks for the lines the next one reads, so that the misses of a burst overlap: of names
+// there may be hundreds of thousands.
+static void
+dns_answer_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+	struct asking askings[STEP_PKTS];
+	rte_edge_t edge[STEP_PKTS];
+	struct sl_answer answer;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		struct asking *a = &askings[i];
+
+		edge[i] = (rte_edge_t)dns_answer_find(w, objs[i], a);
+		if (edge[i] == CLIENT)
+			sl_answer_parse(&a->parsed, &a->context, a->message, a->nb_bytes);
+	}
+	for (uint16_t i = 0; i < nb; i++)
+		if (edge[i] == CLIENT)
+			sl_answer_prefetch(&askings[i].parsed, &askings[i].context);
+	for (uint16_t i = 0; i < nb; i++) {
+		struct asking *a = &askings[i];
+
+		if (edge[i] != CLIENT)
+			continue;
+		sl_answer_decide(
+			&answer,
+			&a->parsed,
+			&a->context,
+			a->message,
+			a->nb_bytes + rte_pktmbuf_tailroom((struct rte_mbuf *)objs[i])
+		);
+		edge[i] = (rte_edge_t)follow(&answer, objs[i]);
+	}
+	sl_node_dispatch(graph, node, objs, nb, edge);
 }
 
 static uint16_t
 dns_answer_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
-	return SL_FOREACH_VERDICT(graph, node, objs, nb, CLIENT, dns_answer_verdict);
+	for (uint16_t at = 0; at < nb; at = (uint16_t)(at + STEP_PKTS))
+		dns_answer_burst(graph, node, objs + at, (uint16_t)RTE_MIN(nb - at, STEP_PKTS));
+	return nb;
 }
 
 SL_NODE(dns_answer, dns_answer_process, edges)

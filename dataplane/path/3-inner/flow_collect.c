@@ -103,6 +103,9 @@ flow_collect_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 			wanted[nb_wanted++] = &keys[i];
 	}
 	sl_flow_find_bulk(w->flows, wanted, nb_wanted, found);
+	for (uint16_t i = 0; i < nb_wanted; i++)
+		if (found[i] != SL_NO_FLOW)
+			sl_flow_prefetch_session(w, sl_flow_at(w->flows, found[i]));
 	nb_wanted = 0;
 	for (uint16_t i = 0; i < nb; i++)
 		if (edge[i] == PACK)

@@ -25,6 +25,16 @@ sl_flow_peer(const struct sl_worker *w, uint32_t session, uint16_t lane)
 	};
 }
 
+// What sending on a flow reads of its session, asked for a stage ahead. The flow's line is here.
+static inline void
+sl_flow_prefetch_session(const struct sl_worker *w, const struct sl_flow *f)
+{
+	const struct sl_session *s = &w->sessions->sessions[f->link.session];
+
+	rte_prefetch0(s);
+	rte_prefetch0(&s->lanes[f->link.lane]);
+}
+
 // Octets of the transport part by the IP header. ip4_input has checked that they are there.
 static inline uint16_t
 sl_flow_l4_bytes(const struct rte_mbuf *m, const struct sl_meta *meta)

@@ -4,6 +4,7 @@
 // On entry the mbuf holds the records of one datagram, or one record that another worker handed
 // over; on exit it holds one record, header first. Records of flows of other workers go there.
 #include "flow_common.h"
+#include "spares.h"
 
 #define ECN_MASK 3u
 #define ECN_ECT1 1u
@@ -108,6 +109,16 @@ combine_ecn(struct sl_rec *rec, uint8_t outer)
 	return true;
 }
 
+// The next node reads and writes both lines of the flow.
+static inline void
+prefetch_flow(const struct sl_worker *w, uint32_t id)
+{
+	const struct sl_flow *f = sl_flow_of_id(w->flows, id);
+
+	rte_prefetch0(f);
+	rte_prefetch0((const uint8_t *)f + RTE_CACHE_LINE_SIZE);
+}
+
 static inline enum edge
 record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec)
 {
@@ -131,6 +142,7 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 	meta->ttl = rec->ttl;
 	switch ((enum sl_record_type)rec->type) {
 	case SL_RECORD_DATA:
+		prefetch_flow(w, rec->flow);
 		return DATA;
 	case SL_RECORD_OPEN:
 		return OPEN;
@@ -153,11 +165,44 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 	}
 }
 
+// What a burst comes apart into, sent on in runs.
+struct pieces {
+	void *m[RTE_GRAPH_BURST_SIZE];
+	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
+	uint16_t nb;
+};
+
+static inline void
+send_pieces(struct rte_graph *graph, struct rte_node *node, struct pieces *pieces)
+{
+	sl_node_dispatch(graph, node, pieces->m, pieces->nb, pieces->edge);
+	pieces->nb = 0;
+}
+
+static inline void
+put(struct rte_graph *graph,
+    struct rte_node *node,
+    struct pieces *pieces,
+    struct rte_mbuf *m,
+    enum edge edge)
+{
+	if (unlikely(pieces->nb == RTE_DIM(pieces->m)))
+		send_pieces(graph, node, pieces);
+	pieces->m[pieces->nb] = m;
+	pieces->edge[pieces->nb++] = (rte_edge_t)edge;
+}
+
 // A record of its own mbuf, copied out of `from`; NULL without one.
 static struct rte_mbuf *
-copy_record(struct sl_worker *w, struct rte_mbuf *from, const uint8_t *at, uint16_t nb_bytes)
+copy_record(
+	struct sl_worker *w,
+	struct spares *spares,
+	struct rte_mbuf *from,
+	const uint8_t *at,
+	uint16_t nb_bytes
+)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+	struct rte_mbuf *m = spares_next(w, spares);
 
 	if (m == NULL)
 		return NULL;
@@ -185,47 +230,51 @@ edge_of(struct sl_worker *w, struct rte_mbuf *m, enum sl_rec_verdict verdict, st
 	}
 }
 
-// Take `m` apart and send each record on its way. The last stays in `m` itself, whose edge is
-// returned; without packet buffers the rest of the datagram is lost with it.
+// Take `m` apart. The last record stays in `m` itself, whose edge is returned; without packet buffers
+// the rest of the datagram is lost with it.
 static enum edge
-split(struct rte_graph *graph, struct rte_node *node, struct sl_worker *w, struct rte_mbuf *m)
+split(struct rte_graph *graph, struct rte_node *node, struct pieces *pieces, struct rte_mbuf *m)
 {
+	struct sl_worker *w = sl_node_worker(node);
 	struct sl_recs recs = sl_recs_begin(
 		rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m)
 	);
-	enum sl_rec_verdict verdict;
-	struct rte_mbuf *own;
+	enum edge edge = NO_MBUF;
+	struct spares spares;
 	struct sl_rec rec;
 
+	spares_take(w, &spares, spares_wanted(m));
 	for (;;) {
 		const uint8_t *at = recs.at;
+		enum sl_rec_verdict verdict = sl_recs_next(&recs, &rec);
+		struct rte_mbuf *own;
 
-		verdict = sl_recs_next(&recs, &rec);
 		if (verdict == SL_REC_SKIP && recs.at != recs.end)
 			continue;
 		if (verdict != SL_REC_OK || recs.at == recs.end) {
 			rte_pktmbuf_adj(m, (uint16_t)(at - rte_pktmbuf_mtod(m, uint8_t *)));
-			return edge_of(w, m, verdict, &rec);
+			edge = edge_of(w, m, verdict, &rec);
+			break;
 		}
-		own = copy_record(w, m, at, (uint16_t)(recs.at - at));
+		own = copy_record(w, &spares, m, at, (uint16_t)(recs.at - at));
 		if (own == NULL)
-			return NO_MBUF;
+			break;
 		rec.body = rte_pktmbuf_mtod(own, uint8_t *) + (rec.body - at);
-		rte_node_enqueue_x1(
-			graph, node, (rte_edge_t)record_input_verdict(w, own, &rec), own
-		);
+		put(graph, node, pieces, own, record_input_verdict(w, own, &rec));
 	}
+	spares_give_back(&spares);
+	return edge;
 }
 
 static uint16_t
 record_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
-	struct sl_worker *w = sl_node_worker(node);
+	struct pieces pieces;
 
+	pieces.nb = 0;
 	for (uint16_t i = 0; i < nb; i++)
-		rte_node_enqueue_x1(
-			graph, node, (rte_edge_t)split(graph, node, w, objs[i]), objs[i]
-		);
+		put(graph, node, &pieces, objs[i], split(graph, node, &pieces, objs[i]));
+	send_pieces(graph, node, &pieces);
 	return nb;
 }
 

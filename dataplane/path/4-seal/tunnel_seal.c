@@ -79,6 +79,22 @@ tunnel_seal_address(struct sl_worker *w, struct rte_mbuf *m)
 	meta->protocol = IPPROTO_UDP;
 }
 
+// The keypair's own line and its lane's, for all of a burst at once: each packet may be of another
+// session, and waiting for them one by one costs more than sealing.
+static inline void
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	const struct sl_keypair *keypair = atomic_load_explicit(
+		&w->sessions->sessions[meta->session].current, memory_order_acquire
+	);
+
+	if (keypair == NULL)
+		return;
+	rte_prefetch0(&keypair->local_index);
+	rte_prefetch0_write(&keypair->lanes[meta->lane]);
+}
+
 static void
 tunnel_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
@@ -87,6 +103,8 @@ tunnel_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 	uint16_t nb_ops = 0;
 
+	for (uint16_t i = 0; i < nb; i++)
+		prefetch_keypair(w, objs[i]);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_seal_prepare(w, objs[i], &ops[nb_ops]);
 		nb_ops = (uint16_t)(nb_ops + (edge[i] == OUTPUT));
