@@ -15,6 +15,7 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "*", "handover", "handover" },
 	{ "*", "punt", "punt" },
 	{ "*", "reject", "reject" },
+	{ "reject", "client", "ip4_output" },
 
 	// Off the wire.
 	{ "ip4_input", "local_udp", "udp_input" },
@@ -24,6 +25,8 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "ip4_input", "fragment", "fragment_input" },
 	{ "ip4_input", "ttl_expired", "ip4_input_ttl" },
 	{ "icmp_local", "other", "flow_collect" },
+	{ "icmp_local", "error", "icmp_error" },
+	{ "icmp_error", "flow", "error_collect" },
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "other", "flow_collect" },
 
@@ -32,11 +35,11 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "record_input", "data", "flow_originate" },
 	{ "record_input", "open", "flow_open" },
 	{ "record_input", "ended", "flow_end" },
-	{ "record_input", "error", "record_input_unknown" },
+	{ "record_input", "error", "error_return" },
 	{ "record_input", "seal", "tunnel_pack" },
 	{ "record_input", "fragment", "record_whole" },
 	{ "record_whole", "records", "record_input" },
-	{ "flow_end", "host", "ip4_output" },
+	{ "*", "host", "ip4_output" },
 	{ "*", "output", "ip4_output" },
 
 	// What private hosts answer.
@@ -49,6 +52,8 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "mailbox_rx", "record", "record_input" },
 	{ "mailbox_rx", "collect", "flow_collect" },
 	{ "mailbox_rx", "seal", "tunnel_pack" },
+	{ "mailbox_rx", "icmp", "icmp_error" },
+	{ "mailbox_rx", "probe", "tunnel_seal" },
 	{ "mailbox_rx", "resolved", "flow_open" },
 	{ "mailbox_rx", "search", "flow_open" },
 	{ "mailbox_rx", "query", "query_out" },

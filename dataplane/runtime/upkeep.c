@@ -4,6 +4,7 @@
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/names_cache.h>
+#include <sluice/dp/path_mtu.h>
 #include <sluice/dp/reject.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/upkeep.h>
@@ -51,6 +52,7 @@ set_endpoint(struct sl_worker *w, const struct sl_mail *mail)
 
 	for (uint16_t k = w->idx; k < SL_WIRE_MAX_LANES; k = (uint16_t)(k + w->nb_workers)) {
 		struct sl_lane_endpoint *e = &s->lanes[k];
+		bool is_new = e->remote != mail->remote || s->paths[k].max_bytes != mail->mtu_bytes;
 
 		e->remote = mail->remote;
 		e->remote_port = mail->remote_port;
@@ -59,7 +61,9 @@ set_endpoint(struct sl_worker *w, const struct sl_mail *mail)
 		if (mail->is_initiator)
 			e->local_port = rte_cpu_to_be_16((uint16_t
 			)(rte_be_to_cpu_16(mail->local_port) + k));
-		e->mtu_bytes = mail->mtu_bytes;
+		// A rekey over the same way keeps what is known of it.
+		if (is_new)
+			sl_path_mtu_begin(e, &s->paths[k], mail->mtu_bytes);
 		e->heard_ns = w->now_ns;
 	}
 }
@@ -245,13 +249,14 @@ ping(struct sl_worker *w, uint32_t session)
 	to_self(w, m, SL_STAGE_SEAL);
 }
 
-// Lane 0 of every session belongs to worker 0, which so keeps all of them alive.
+// Lane 0 of every session belongs to worker 0, which so keeps all of them alive. Each worker asks
+// about the paths of its own lanes.
 static void
 heartbeats(struct sl_worker *w)
 {
 	uint32_t end = atomic_load_explicit(&w->sessions->tunnels_end, memory_order_relaxed);
 
-	if (w->idx != 0 || w->now_ns < w->next_beat_ns)
+	if (w->now_ns < w->next_beat_ns)
 		return;
 	if (end == 0)
 		end = w->sessions->nb_sessions;
@@ -260,8 +265,11 @@ heartbeats(struct sl_worker *w)
 		const struct sl_session *s = &w->sessions->sessions[i];
 
 		if (atomic_load_explicit(&s->kind, memory_order_relaxed) == SL_SESSION_TUNNEL &&
-		    atomic_load_explicit(&s->current, memory_order_relaxed) != NULL)
-			ping(w, i);
+		    atomic_load_explicit(&s->current, memory_order_relaxed) != NULL) {
+			if (w->idx == 0)
+				ping(w, i);
+			sl_path_mtu_probe(w, i);
+		}
 	}
 }
 

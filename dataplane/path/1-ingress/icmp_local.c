@@ -1,6 +1,6 @@
 // icmp_local: answer echo requests to our own and to resolver addresses.
-//   ip4_input -> icmp_local -> ip4_output | client | other
-// The mbuf starts at L3. Replies and errors leave by `other` for whoever keeps flows.
+//   ip4_input -> icmp_local -> ip4_output | client | icmp_error | other
+// The mbuf starts at L3. Replies leave by `other` for whoever keeps flows.
 #include "icmp_local.h"
 
 static const char *const edges[SL_ICMP_EDGE_COUNT] = {
@@ -11,6 +11,7 @@ static const char *const edges[SL_ICMP_EDGE_COUNT] = {
 	[SL_ICMP_OUTPUT] = "ip4_output",
 	[SL_ICMP_OTHER] = "other",
 	[SL_ICMP_CLIENT] = "client",
+	[SL_ICMP_ERROR] = "error",
 };
 
 static uint16_t

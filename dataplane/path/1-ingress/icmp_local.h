@@ -19,6 +19,7 @@ enum sl_icmp_edge {
 	SL_ICMP_OUTPUT,
 	SL_ICMP_OTHER,
 	SL_ICMP_CLIENT,
+	SL_ICMP_ERROR,
 	SL_ICMP_EDGE_COUNT
 };
 
@@ -36,6 +37,8 @@ icmp_local_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	sum = sl_sum(icmp, bytes);
 	if (sum != 0xffff)
 		return SL_ICMP_CHECKSUM;
+	if (icmp->icmp_type == 3 || icmp->icmp_type == 11 || icmp->icmp_type == 12)
+		return sl_is_resolver(w->net, ip->dst_addr) ? SL_ICMP_NOT_ECHO : SL_ICMP_ERROR;
 	if (icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0)
 		return sl_is_resolver(w->net, ip->dst_addr) ? SL_ICMP_NOT_ECHO : SL_ICMP_OTHER;
 	if (sl_is_resolver(w->net, ip->dst_addr) && w->snapshot != NULL &&

@@ -20,6 +20,8 @@ static const char *const edges[SL_STAGE_COUNT] = {
 	[SL_STAGE_ARP] = "arp",
 	[SL_STAGE_SEARCH] = "search",
 	[SL_STAGE_KEEPALIVE] = "keepalive",
+	[SL_STAGE_ICMP] = "icmp",
+	[SL_STAGE_PROBE] = "probe",
 };
 
 static uint16_t

@@ -1,13 +1,15 @@
 // flow_collect: a private host's answer into the tunnel; answers to queries of our own to the
 // session thread.
-//   udp_input | ip4_input | icmp_local | mailbox_rx -> flow_collect -> tunnel_pack | punt | handover
+//   udp_input | ip4_input | icmp_local | mailbox_rx -> flow_collect -> tunnel_pack | punt | reject |
+//   handover
 // On entry the mbuf is an IPv4 packet at L3 to an address of this node. What answers nothing we sent
 // is dropped: no state is made for a packet from this side.
 #include "flow_common.h"
 
 #include <sluice/dp/nat.h>
+#include <sluice/dp/reject.h>
 
-enum edge { MALFORMED, NOT_CARRIED, NO_FLOW, UNSENT, HANDOVER, PUNT, PACK, EDGE_COUNT };
+enum edge { MALFORMED, NOT_CARRIED, NO_FLOW, UNSENT, HANDOVER, PUNT, REJECT, PACK, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "flow_collect_malformed",
@@ -16,6 +18,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[UNSENT] = "flow_collect_unsent",
 	[HANDOVER] = "handover",
 	[PUNT] = "punt",
+	[REJECT] = "reject",
 	[PACK] = "pack",
 };
 
@@ -61,6 +64,21 @@ to_session_thread(struct sl_worker *w, struct sl_meta *meta, struct sl_flow *f)
 	return PUNT;
 }
 
+// A host that forbids cutting its packet is told what fits (RFC 1191); it will send less.
+static inline bool
+is_too_big(struct sl_worker *w, struct rte_mbuf *m, const struct sl_flow *f)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	struct sl_meta *meta = sl_meta(m);
+	uint16_t mtu = sl_flow_mtu(w, f, meta->protocol);
+
+	if (likely(rte_be_to_cpu_16(ip->total_length) <= mtu) || !(ip->fragment_offset & SL_IP4_DF))
+		return false;
+	meta->reason = SL_LOCAL_TOO_BIG;
+	meta->token = mtu;
+	return true;
+}
+
 static inline enum edge
 flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 {
@@ -75,6 +93,8 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	f = sl_flow_at(w->flows, index);
 	if (f->kind == SL_FLOW_QUERY)
 		return to_session_thread(w, meta, f);
+	if (is_too_big(w, m, f))
+		return REJECT;
 	send = sl_link_send(&f->link, sl_flow_peer(w, f->link.session, 0).epoch, w->now_ds);
 	if (send != SL_SEND_DATA && send != SL_SEND_ACCEPT_DATA)
 		return UNSENT;

@@ -6,6 +6,8 @@
 #include "flow_common.h"
 #include "spares.h"
 
+#include <sluice/dp/path_mtu.h>
+
 #define ECN_MASK 3u
 #define ECN_ECT1 1u
 #define ECN_ECT0 2u
@@ -75,16 +77,22 @@ take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
 	return sl_flow_answer_unknown(m, rec) ? SEAL : STALE;
 }
 
-// A ping goes back as a pong on the lane it came by; a pong has done its work by arriving.
+// A ping goes back as a pong on the lane it came by; a pong has done its work by
+// arriving, unless it answers a probe of the path.
 static enum edge
-take_heartbeat(struct rte_mbuf *m, const struct sl_rec *rec)
+take_heartbeat(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
 {
+	const struct sl_meta *meta = sl_meta(m);
 	struct sl_heartbeat beat;
 
 	if (sl_heartbeat_parse(rec, &beat) != SL_BODY_OK)
 		return MALFORMED;
-	if (beat.is_pong)
+	if (beat.is_pong) {
+		struct sl_session *s = &w->sessions->sessions[meta->session];
+
+		sl_path_mtu_pong(&s->lanes[meta->lane], &s->paths[meta->lane], &beat, w->now_ns);
 		return CONSUMED;
+	}
 	beat.is_pong = true;
 	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
 	m->data_len = SL_REC_HEARTBEAT_BYTES;
@@ -154,7 +162,7 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 	case SL_RECORD_ERROR:
 		return ERROR;
 	case SL_RECORD_HEARTBEAT:
-		return take_heartbeat(m, rec);
+		return take_heartbeat(w, m, rec);
 	case SL_RECORD_RESOLVE:
 		meta->punt = SL_PUNT_RECORD;
 		return PUNT;

@@ -116,8 +116,8 @@ reset_packet(struct rte_mbuf *m, uint16_t l4_offset)
 	return true;
 }
 
-static void
-fill_icmp_error(
+void
+sl_icmp_error_fill(
 	struct rte_ipv4_hdr *ip,
 	struct sl_ip4_ends ends,
 	uint16_t type_code,
@@ -167,7 +167,7 @@ icmp_packet(struct rte_mbuf *m, uint16_t l4_offset, uint8_t reason, uint16_t mtu
 	out = (struct rte_ipv4_hdr *)(void *)rte_pktmbuf_prepend(m, sizeof(*out) + 8);
 	if (out == NULL)
 		return false;
-	fill_icmp_error(out, back, sl_reject_icmp(reason), mtu, quoted_bytes);
+	sl_icmp_error_fill(out, back, sl_reject_icmp(reason), mtu, quoted_bytes);
 	return true;
 }
 
@@ -226,7 +226,7 @@ sl_reject_flow(struct rte_mbuf *m, const struct sl_flow *flow, uint8_t reason)
 		quoted_bytes = fill_quote(
 			(struct rte_ipv4_hdr *)(void *)((uint8_t *)(ip + 1) + 8), flow, there
 		);
-		fill_icmp_error(ip, back, sl_reject_icmp(reason), 0, quoted_bytes);
+		sl_icmp_error_fill(ip, back, sl_reject_icmp(reason), 0, quoted_bytes);
 		m->data_len = (uint16_t)(sizeof(*ip) + 8 + quoted_bytes);
 	}
 	m->pkt_len = m->data_len;

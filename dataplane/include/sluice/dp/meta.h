@@ -31,6 +31,8 @@ enum sl_stage {
 	SL_STAGE_ARP, // an ARP packet another worker received -> arp_input
 	SL_STAGE_SEARCH, // an OPEN passed round the workers -> flow_open
 	SL_STAGE_KEEPALIVE, // an empty packet for a WireGuard client -> wireguard_seal
+	SL_STAGE_ICMP, // an ICMP error for the owner of the flow or lane it is about -> icmp_error
+	SL_STAGE_PROBE, // a datagram's plaintext for the lane it was made for -> tunnel_seal
 	SL_STAGE_COUNT
 };
 

@@ -3,6 +3,7 @@
 
 #include <rte_mbuf.h>
 
+#include <sluice/dp/ip4.h>
 #include <sluice/proto/wire.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,16 @@ uint16_t sl_reject_icmp(uint8_t reason);
 // the sender used. `mtu` is for SL_LOCAL_TOO_BIG. False when nothing may be sent (RFC 1122 3.2.2:
 // answer to an ICMP error, to a fragment that is not the first, to a RST).
 bool sl_reject_packet(struct rte_mbuf *m, uint16_t l4_offset, uint8_t reason, uint16_t mtu);
+
+// Write IPv4 and ICMP header of an error in front of `quoted_bytes` octets that stand behind them.
+// `mtu` is for type 3 code 4.
+void sl_icmp_error_fill(
+	struct rte_ipv4_hdr *ip,
+	struct sl_ip4_ends ends,
+	uint16_t type_code,
+	uint16_t mtu,
+	uint16_t quoted_bytes
+);
 
 struct sl_flow;
 

@@ -49,6 +49,19 @@ sl_session_tick(uint64_t now_ns)
 	return (uint32_t)(now_ns >> 20);
 }
 
+// What is known of how large a datagram a lane carries, beside its endpoint's mtu_bytes, and what is
+// being asked; see path_mtu.h. Owned like the endpoint.
+struct sl_path_mtu {
+	uint64_t probe_ns; // when the last probe was sent; its pong says so
+	uint64_t sealed_pkts; // the endpoint's, at the last question
+	uint32_t due_ds;
+	uint16_t max_bytes; // of the port: no probe is larger
+	uint16_t failed_bytes; // a size that does not pass; above the maximum: none known
+	uint16_t probe_bytes; // size being asked about, 0 none
+	uint8_t nb_probes; // of that size that stayed unanswered
+	uint8_t nb_cycles; // confirmations since the full size was tried last
+};
+
 struct sl_session {
 	// session thread: rw, workers: ro.
 	_Atomic(struct sl_keypair *) current; // to seal with; NULL: not up
@@ -67,6 +80,7 @@ struct sl_session {
 	char name[64]; // of the peer, from the configuration
 
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
+	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
 } __rte_cache_aligned;
 
 #define SL_INDEX_WAYS 4u // previous, current, next and one at rest

@@ -144,7 +144,9 @@ struct sl_worker {
 	// Idle (worker: rw; others: read `asleep`).
 	int eventfd; // written by whoever queues for a sleeping worker
 	atomic_bool asleep;
-	struct sl_bucket reject_bucket; // RST and ICMP errors a second
+	struct sl_bucket reject_bucket; // RST and ICMP errors of our own a second
+	struct sl_bucket error_bucket; // ICMP errors passed on a second
+	struct sl_bucket mtu_bucket; // fragmentation-needed about our own datagrams a second
 	struct sl_unknown_sources unknown; // worker: rw; WireGuard data under unknown indices
 	bool wake_session; // worker: rw; this walk punted something
 	uint64_t wake_peers; // worker: rw; bit per worker this walk handed a packet to
