@@ -1,12 +1,12 @@
 // client_input: sort a client's packets: questions to the resolvers, packets for flows.
 //   ip4_input | udp_input | wireguard_open -> client_input -> dns_answer | flow_forward | icmp_local |
-//   flow_collect | flow_refuse | handover
+//   flow_collect | error_forward | flow_refuse | handover
 // On entry the mbuf is a checked IPv4 packet at L3; nobody has asked yet whether its source is a
 // client. That is done where it first matters: by dns_answer, and by flow_new when no flow is found.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 
-enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OWN, OTHER, EDGE_COUNT };
+enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OWN, ERROR, OTHER, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[TCP_RESOLVER] = "client_input_resolver_port",
@@ -15,6 +15,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[ECHO] = "echo",
 	[FLOW] = "flow",
 	[OWN] = "own",
+	[ERROR] = "error",
 	[OTHER] = "other",
 };
 
@@ -28,6 +29,17 @@ to_resolver(const struct rte_mbuf *m, const struct sl_meta *meta)
 	if (meta->protocol == IPPROTO_UDP && udp->dst_port == RTE_BE16(53))
 		return DNS;
 	return meta->protocol == IPPROTO_ICMP ? ECHO : TCP_RESOLVER;
+}
+
+static inline bool
+is_icmp_error(const struct rte_mbuf *m, const struct sl_meta *meta)
+{
+	uint8_t type;
+
+	if (rte_pktmbuf_data_len(m) <= meta->l4_offset)
+		return false;
+	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, meta->l4_offset);
+	return type == 3 || type == 11 || type == 12;
 }
 
 static inline enum edge
@@ -50,7 +62,9 @@ client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return to_resolver(m, meta);
 	if (likely(meta->protocol == IPPROTO_TCP || meta->protocol == IPPROTO_UDP))
 		return FLOW;
-	return meta->protocol == IPPROTO_ICMP ? FLOW : OTHER;
+	if (meta->protocol != IPPROTO_ICMP)
+		return OTHER;
+	return is_icmp_error(m, meta) ? ERROR : FLOW;
 }
 
 static uint16_t

@@ -1,0 +1,80 @@
+// error_collect: ICMP errors from the private network into the tunnel.
+//   icmp_error -> error_collect -> tunnel_pack | handover
+// On entry the mbuf is an ICMP error to this node, at L3, checksum verified; on exit an ERROR record.
+// Whoever sent it does not matter and is told to nobody: what it quotes must be a packet of a flow.
+#include "error_common.h"
+
+#include <sluice/dp/nat.h>
+
+enum edge { MALFORMED, NO_FLOW, NOT_IN_FLIGHT, LIMITED, UNSENT, HANDOVER, PACK, EDGE_COUNT };
+
+static const char *const edges[EDGE_COUNT] = {
+	[MALFORMED] = "error_collect_malformed",
+	[NO_FLOW] = "error_collect_no_flow",
+	[NOT_IN_FLIGHT] = "error_collect_not_in_flight",
+	[LIMITED] = "error_collect_limited",
+	[UNSENT] = "error_collect_unsent",
+	[HANDOVER] = "handover",
+	[PACK] = "pack",
+};
+
+// The flow's key is the packet as the host would return it.
+static bool
+key_of(const struct sl_quote *q, struct sl_flow_key *key)
+{
+	sl_ip4_map(key->source, q->ip->dst_addr);
+	sl_ip4_map(key->destination, q->ip->src_addr);
+	key->scope_protocol = q->protocol;
+	if (q->protocol == IPPROTO_ICMP) {
+		key->source_port_be = 0;
+		memcpy(&key->destination_port_be, q->l4 + 4, 2);
+		return q->l4[0] == SL_ICMP_ECHO_REQUEST && q->l4[1] == 0;
+	}
+	memcpy(&key->source_port_be, q->l4 + 2, 2);
+	memcpy(&key->destination_port_be, q->l4, 2);
+	return true;
+}
+
+static inline enum edge
+error_collect_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	struct sl_meta *meta = sl_meta(m);
+	struct sl_flow_key key;
+	struct sl_quote q;
+	struct sl_flow *f;
+	uint32_t index;
+
+	if (!sl_quote_parse(m, meta->l4_offset, &q) || !key_of(&q, &key))
+		return MALFORMED;
+	meta->worker = sl_nat_owner(w, &key);
+	if (meta->worker != w->idx) {
+		meta->stage = SL_STAGE_ICMP;
+		return HANDOVER;
+	}
+	index = sl_flow_find(w->flows, &key);
+	if (index == SL_NO_FLOW)
+		return NO_FLOW;
+	f = sl_flow_at(w->flows, index);
+	if (f->kind != SL_FLOW_HOST)
+		return NO_FLOW;
+	if (!sl_quote_is_in_flight(&q, f->seq_up))
+		return NOT_IN_FLIGHT;
+	if (!sl_bucket_take(&w->error_bucket, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns))
+		return LIMITED;
+	return sl_error_to_record(w, m, f, index, &q) ? PACK : UNSENT;
+}
+
+static uint16_t
+error_collect_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	return SL_FOREACH_VERDICT(graph, node, objs, nb, PACK, error_collect_verdict);
+}
+
+SL_NODE(error_collect, error_collect_process, edges)
+SL_DROP(error_collect_malformed, SL_PEER_FAULT, "ICMP error that quotes no packet of ours.")
+SL_DROP(error_collect_no_flow, SL_PEER_FAULT, "ICMP error about a packet of no flow.")
+SL_DROP(error_collect_not_in_flight,
+	SL_PEER_FAULT,
+	"ICMP error about a TCP segment that cannot be under way.")
+SL_DROP(error_collect_limited, SL_EXPECTED, "ICMP error beyond the limit of errors a second.")
+SL_DROP(error_collect_unsent, SL_EXPECTED, "ICMP error for a flow whose PoP is away.")
