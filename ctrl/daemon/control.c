@@ -122,7 +122,7 @@ check_session(struct daemon *d)
 	for (uint32_t i = 0; i < d->sessions.nb_sessions; i++) {
 		const struct sl_session *s = &d->sessions.sessions[i];
 
-		if (s->name[0] == '\0')
+		if (s->name[0] == '\0' || atomic_load(&s->kind) == SL_SESSION_CLIENT)
 			continue;
 		waited_for = s->name;
 		if (atomic_load(&s->current) != NULL) {
@@ -292,6 +292,8 @@ control_open(struct daemon *d)
 		ret = trace_register(d);
 	if (ret == 0)
 		ret = explain_register(d);
+	if (ret == 0)
+		ret = clients_register(d);
 	if (ret == 0)
 		d->http = http_open(d);
 	return ret;

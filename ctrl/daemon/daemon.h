@@ -19,6 +19,8 @@ struct daemon {
 	const char *path; // of the configuration
 	struct sl_config *config; // control thread: rw
 	struct sl_private_key key;
+	struct sl_private_key wireguard_key; // the node's, or one of its own
+	struct sl_public_key wireguard_public;
 	struct sl_name_key name_key; // of names in policies and tables
 	struct sl_net net;
 	struct sl_dp *dp;
@@ -55,6 +57,8 @@ struct snapshot {
 	struct sl_network *networks;
 	struct sl_service_peer *peers; // holds secrets: wiped by snapshot_free()
 	unsigned nb_peers;
+	struct sl_store_client *added; // at run time; secrets: likewise
+	unsigned nb_added;
 };
 
 // Ids of clients, resources, networks and sessions, stable for the life of the process.
@@ -76,6 +80,29 @@ struct snapshot *snapshot_build(
 	struct sl_config_errors *errors
 );
 void snapshot_free(struct snapshot *snapshot);
+// The same configuration once more, with the clients that the store has now, and in force. 0 or
+// -errno: then nothing has changed.
+[[nodiscard]] int snapshot_renew(struct daemon *d);
+// For whoever fills a snapshot: a peer with its name and key; its preshared key from a file (NULL:
+// none), or as the snapshot in force has it when the file is not ours to read any more.
+struct sl_service_peer *
+snapshot_add_peer(struct snapshot *s, const char *name, const struct sl_public_key *public_key);
+[[nodiscard]] int
+snapshot_load_psk(const struct daemon *d, struct sl_service_peer *p, const char *path);
+
+// ---- wireguard.c: WireGuard clients of a snapshot ----------------------------------------------------
+
+bool wireguard_is_served(const struct sl_config *config);
+// Read the clients that were added and give them ids; fill their entries, after those of the file;
+// give all a session.
+[[nodiscard]] int wireguard_load(struct daemon *d, struct snapshot *s);
+void wireguard_fill(struct daemon *d, struct snapshot *s);
+[[nodiscard]] int wireguard_sessions(struct daemon *d, struct snapshot *s);
+void wireguard_free(struct snapshot *s);
+// Index of a tenant, or nb_tenants; bits of group names separated by spaces or commas, false if one
+// is unknown.
+unsigned wireguard_tenant(const struct sl_config *config, const char *name);
+bool wireguard_groups(const struct sl_config_tenant *tenant, const char *names, uint64_t *groups);
 
 // ---- run.c ------------------------------------------------------------------------------------------
 
@@ -116,6 +143,10 @@ void http_process(struct http *http);
 [[nodiscard]] int trace_register(struct daemon *d);
 void trace_tick(struct daemon *d);
 [[nodiscard]] int explain_register(struct daemon *d);
+
+// ---- clients.c: sluicectl client add, remove, show -------------------------------------------------------
+
+[[nodiscard]] int clients_register(struct daemon *d);
 
 // Id of the client called `name` ("laptop", or "acme/laptop" where several tenants have one);
 // SL_NO_CLIENT when there is none.

@@ -102,6 +102,22 @@ daemon_adopt(struct daemon *d, struct snapshot *next)
 // ---- Start ----------------------------------------------------------------------------------------------
 
 static int
+load_wireguard_key(struct daemon *d)
+{
+	const char *path = d->config->wireguard.key_file, *why = NULL;
+	int ret = 0;
+
+	if (!wireguard_is_served(d->config))
+		return 0;
+	d->wireguard_key = d->key;
+	if (path != NULL)
+		ret = sl_key_load(path, &d->wireguard_key, &why);
+	if (ret != 0)
+		fprintf(stderr, "sluice: %s: %s\n", path, why);
+	return ret == 0 ? sl_key_public(&d->wireguard_key, &d->wireguard_public) : ret;
+}
+
+static int
 load(struct daemon *d)
 {
 	struct sl_config_errors errors = { 0 };
@@ -116,7 +132,7 @@ load(struct daemon *d)
 	ret = sl_key_load(d->config->node.key_file, &d->key, &why);
 	if (ret != 0)
 		fprintf(stderr, "sluice: %s: %s\n", d->config->node.key_file, why);
-	return ret;
+	return ret == 0 ? load_wireguard_key(d) : ret;
 }
 
 static int
@@ -265,6 +281,7 @@ create_service(struct daemon *d)
 		.store = d->store,
 		.sessions = &d->sessions,
 		.key = &d->key,
+		.wireguard_key = wireguard_is_served(d->config) ? &d->wireguard_key : NULL,
 		.nb_lanes = d->config->tunnel.nb_lanes,
 		.name_key = &d->name_key,
 	};
@@ -274,6 +291,7 @@ create_service(struct daemon *d)
 	sl_name_key_init(&d->name_key, random);
 	d->service = sl_service_create(&conf);
 	sl_wipe(&d->key, sizeof(d->key));
+	sl_wipe(&d->wireguard_key, sizeof(d->wireguard_key));
 	// What is on disk has been read; from here on the store has a thread of its own.
 	return d->service == NULL ? -ENOMEM : sl_store_start(d->store);
 }
@@ -406,6 +424,7 @@ stop(struct daemon *d)
 		sl_dp_destroy(d->dp);
 	}
 	sl_wipe(&d->key, sizeof(d->key));
+	sl_wipe(&d->wireguard_key, sizeof(d->wireguard_key));
 	sl_log_stop();
 }
 

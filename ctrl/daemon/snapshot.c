@@ -11,8 +11,8 @@
 // The other ends of sessions: connectors on a PoP, PoPs on a connector.
 #define LANE_PORTS_A_PEER SL_WIRE_MAX_LANES
 
-static struct sl_service_peer *
-add_peer(struct snapshot *s, const char *name, const struct sl_public_key *public_key)
+struct sl_service_peer *
+snapshot_add_peer(struct snapshot *s, const char *name, const struct sl_public_key *public_key)
 {
 	struct sl_service_peer *grown = realloc(s->peers, (s->nb_peers + 1) * sizeof(*s->peers)),
 			       *p;
@@ -27,9 +27,10 @@ add_peer(struct snapshot *s, const char *name, const struct sl_public_key *publi
 	return p;
 }
 
-static int
-load_psk(struct sl_service_peer *p, const char *path)
+int
+snapshot_load_psk(const struct daemon *d, struct sl_service_peer *p, const char *path)
 {
+	const struct snapshot *before = d->snapshot;
 	struct sl_preshared_key psk;
 	int ret;
 
@@ -39,6 +40,15 @@ load_psk(struct sl_service_peer *p, const char *path)
 	p->has_psk = ret == 0;
 	memcpy(p->psk, psk.bytes, sizeof(p->psk));
 	sl_wipe(&psk, sizeof(psk));
+	for (unsigned i = 0; ret != 0 && before != NULL && i < before->nb_peers; i++) {
+		const struct sl_service_peer *q = &before->peers[i];
+
+		if (!q->has_psk || memcmp(p->public_key, q->public_key, sizeof(p->public_key)) != 0)
+			continue;
+		memcpy(p->psk, q->psk, sizeof(p->psk));
+		p->has_psk = true;
+		ret = 0;
+	}
 	return ret;
 }
 
@@ -69,11 +79,11 @@ fill_networks(struct daemon *d, struct snapshot *s, unsigned t, uint32_t *ids)
 		to->tenant = (uint16_t)t;
 		for (unsigned c = 0; c < from->nb_connectors && c < SL_NETWORK_PEERS; c++) {
 			const struct sl_config_connector *connector = &from->connectors[c];
-			struct sl_service_peer *p = add_peer(
+			struct sl_service_peer *p = snapshot_add_peer(
 				s, connector->name, &connector->public_key
 			);
 
-			if (p == NULL || load_psk(p, connector->psk_file) != 0)
+			if (p == NULL || snapshot_load_psk(d, p, connector->psk_file) != 0)
 				return -ENOMEM;
 			p->session = session_id(d, t, from, c);
 			p->tenant = (uint16_t)t;
@@ -176,6 +186,8 @@ fill_clients(struct daemon *d, struct snapshot *s)
 				    d->ids, ID_CLIENT, t, s->config->tenants[t].clients[i].name
 			    ) == UINT32_MAX)
 				return -ENOMEM;
+	if (wireguard_load(d, s) != 0)
+		return -EIO;
 	nb_ids = registry_nb(d->ids, ID_CLIENT);
 	s->clients = calloc(nb_ids, sizeof(*s->clients));
 	plain = calloc(nb + 1, sizeof(*plain));
@@ -196,6 +208,7 @@ fill_clients(struct daemon *d, struct snapshot *s)
 				&nb_plain
 			);
 		}
+	wireguard_fill(d, s);
 	s->dp.clients = s->clients;
 	s->dp.nb_clients = nb_ids;
 	s->dp.plain = sl_plain_build(plain, nb_plain);
@@ -257,11 +270,11 @@ fill_pops(struct daemon *d, struct snapshot *s)
 	uint32_t own = s->config->ports[tunnel->port_idx].address.address;
 
 	for (unsigned i = 0; i < tunnel->nb_peers; i++) {
-		struct sl_service_peer *p = add_peer(
+		struct sl_service_peer *p = snapshot_add_peer(
 			s, tunnel->peers[i].name, &tunnel->peers[i].public_key
 		);
 
-		if (p == NULL || load_psk(p, tunnel->peers[i].psk_file) != 0)
+		if (p == NULL || snapshot_load_psk(d, p, tunnel->peers[i].psk_file) != 0)
 			return -ENOMEM;
 		p->session = registry_id(d->ids, ID_SESSION, 0, tunnel->peers[i].name);
 		p->remote = tunnel->peers[i].endpoint.address;
@@ -293,6 +306,8 @@ fill(struct daemon *d, struct snapshot *s, struct sl_config_errors *errors)
 		ret = fill_tenant(d, s, t, errors);
 	if (ret == 0)
 		ret = fill_pops(d, s);
+	if (ret == 0)
+		ret = wireguard_sessions(d, s);
 	return ret == 0 ? fill_allow(d, s) : ret;
 }
 
@@ -333,6 +348,32 @@ snapshot_free(struct snapshot *s)
 	if (s->peers != NULL)
 		sl_wipe(s->peers, s->nb_peers * sizeof(*s->peers));
 	free(s->peers);
+	wireguard_free(s);
 	sl_config_free(s->config);
 	free(s);
+}
+
+int
+snapshot_renew(struct daemon *d)
+{
+	struct snapshot *before = d->snapshot, *next = calloc(1, sizeof(*next));
+	struct sl_config_errors errors = { 0 };
+	int ret;
+
+	if (next == NULL)
+		return -ENOMEM;
+	next->config = before->config;
+	next->dp.generation = before->dp.generation;
+	ret = fill(d, next, &errors);
+	sl_config_errors_free(&errors);
+	if (ret != 0) {
+		next->config = NULL; // stays with the one in force
+		snapshot_free(next);
+		return ret;
+	}
+	before->config = NULL;
+	ret = daemon_adopt(d, next);
+	if (ret != 0)
+		before->config = next->config;
+	return ret;
 }

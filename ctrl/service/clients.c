@@ -294,6 +294,7 @@ drop_client(struct sl_service *s, struct client *e)
 
 	atomic_store(&session->current, NULL);
 	atomic_store(&session->kind, SL_SESSION_NONE);
+	session->name[0] = '\0';
 	if (e->is_ready) {
 		sl_peer_fini(&e->peer, &out);
 		e->is_ready = false;
