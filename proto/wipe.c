@@ -1,6 +1,6 @@
-#include <sluice/proto/aead.h>
-
 #include <openssl/crypto.h>
+
+#include <sluice/proto/aead.h>
 
 void
 sl_wipe(void *secret, unsigned long nb_bytes)

@@ -137,6 +137,19 @@ sl_config_load(const char *path, struct sl_config **config, struct sl_config_err
 }
 
 int
+sl_config_reload(const char *path, struct sl_config **config, struct sl_config_errors *errors)
+{
+	struct sl_source source;
+	int rc = sl_source_read_file(&source, path, errors);
+
+	*config = NULL;
+	if (rc == 0)
+		rc = build(&source, path, SL_CONFIG_SKIP_FILES, config, errors);
+	sl_source_free(&source);
+	return rc;
+}
+
+int
 sl_config_load_string(
 	const char *text,
 	const char *name,

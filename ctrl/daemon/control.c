@@ -46,7 +46,7 @@ control_reload(struct daemon *d, char *why, size_t why_bytes)
 	struct sl_config_errors errors = { 0 };
 	struct sl_config *config = NULL;
 	struct snapshot *next;
-	int ret = sl_config_load(d->path, &config, &errors);
+	int ret = sl_config_reload(d->path, &config, &errors);
 
 	if (ret == 0 && sl_config_diff(d->config, config, &errors) == SL_CHANGE_RESTART)
 		ret = -EINVAL;

@@ -160,6 +160,29 @@ send_answer(struct sl_service *s, const struct sl_forward_event *event)
 	to_worker(s, (unsigned)(to->cookie >> 32), SL_STAGE_TO_CLIENT, m);
 }
 
+// There is no TCP toward upstreams: the client hears what we heard, that the answer is cut.
+static void
+say_truncated(struct sl_service *s, unsigned t, const struct sl_forward_event *event)
+{
+	uint8_t message[SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4 + SL_DNS_OPT_BYTES];
+
+	if (event->nb_bytes > sizeof(message) || event->nb_bytes < SL_DNS_HEADER_BYTES)
+		return;
+	memcpy(message, event->message, event->nb_bytes);
+	sl_put16(
+		message + 2, (uint16_t)(sl_get16(message + 2) | SL_DNS_QR | SL_DNS_TC | SL_DNS_RA)
+	);
+	sl_forward_receive(
+		s->tenants[t].forward,
+		event->token,
+		message,
+		event->nb_bytes,
+		event->upstream,
+		true,
+		s->now_ns
+	);
+}
+
 static unsigned
 work(struct sl_service *s, unsigned t)
 {
@@ -170,8 +193,10 @@ work(struct sl_service *s, unsigned t)
 	for (; nb_done < EVENTS_PER_TURN && sl_forward_poll(forward, s->now_ns, &event);
 	     nb_done++) {
 		switch (event.kind) {
-		case SL_FORWARD_SEND:
 		case SL_FORWARD_NEED_TCP:
+			say_truncated(s, t, &event);
+			break;
+		case SL_FORWARD_SEND:
 			query_send(
 				s,
 				(uint16_t)(1 + t),

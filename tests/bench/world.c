@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define START_NS       (1000 * SL_NS_PER_S)
-#define NB_MBUFS       32767u
+#define NB_MBUFS       8191u
 #define TUNNEL_PORT    51900u
 #define UNDERLAY_MTU   1500u
 #define POOL_IP        0x64600000u // 100.96.0.0

@@ -6,10 +6,10 @@
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 
-enum edge { TCP_RESOLVER, HANDOVER, DNS, ECHO, FLOW, OWN, ERROR, OTHER, EDGE_COUNT };
+enum edge { RESOLVER_PORT, HANDOVER, DNS, ECHO, FLOW, OWN, ERROR, OTHER, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
-	[TCP_RESOLVER] = "client_input_resolver_port",
+	[RESOLVER_PORT] = "client_input_resolver_port",
 	[HANDOVER] = "handover",
 	[DNS] = "dns",
 	[ECHO] = "echo",
@@ -28,7 +28,9 @@ to_resolver(const struct rte_mbuf *m, const struct sl_meta *meta)
 
 	if (meta->protocol == IPPROTO_UDP && udp->dst_port == RTE_BE16(53))
 		return DNS;
-	return meta->protocol == IPPROTO_ICMP ? ECHO : TCP_RESOLVER;
+	if (meta->protocol == IPPROTO_TCP)
+		return OTHER;
+	return meta->protocol == IPPROTO_ICMP ? ECHO : RESOLVER_PORT;
 }
 
 static inline bool

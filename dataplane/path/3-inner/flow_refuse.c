@@ -1,6 +1,6 @@
-// flow_refuse: a client's packet of a protocol that is not carried.
+// flow_refuse: a client's packet of a protocol that is not carried, or TCP to a resolver.
 //   client_input -> flow_refuse -> reject
-// On entry the mbuf is an IPv4 packet at L3 that is neither TCP, UDP nor ICMP.
+// On entry the mbuf is an IPv4 packet at L3.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/reject.h>
@@ -19,7 +19,8 @@ flow_refuse_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	struct sl_meta *meta = sl_meta(m);
 
 	meta->client = sl_client_of(w, meta, ip->src_addr);
-	meta->reason = SL_LOCAL_PROTOCOL;
+	// As a host without a listener: RST.
+	meta->reason = meta->protocol == IPPROTO_TCP ? SL_LOCAL_UNKNOWN_ADDRESS : SL_LOCAL_PROTOCOL;
 	return meta->client == SL_NO_CLIENT ? NO_CLIENT : REJECT;
 }
 

@@ -105,7 +105,9 @@ def wait_ready(hosts=DAEMONS):
         try:
             process.wait_for(f"sluice on {host} to be healthy", ready, READY_S, 0.1)
         except LabError as error:
-            raise LabError(f"{error}: {health(host)[1]}\n{process.log_tail(host, 'sluice')}") from None
+            drops = control(host, "show", "drops").stdout
+            raise LabError(f"{error}: {health(host)[1]}\n{process.log_tail(host, 'sluice')}\n"
+                           f"{drops}") from None
 
 
 def up():

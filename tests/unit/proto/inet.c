@@ -29,7 +29,9 @@ test_sub_inverts_add(void)
 {
 	for (uint32_t a = 1; a < 0xffff; a += 251)
 		for (uint32_t b = 0; b < 0xffff; b += 509)
-			CU_ASSERT_EQUAL(sl_sum_sub(sl_sum_add((uint16_t)a, (uint16_t)b), (uint16_t)b), a);
+			CU_ASSERT_EQUAL(
+				sl_sum_sub(sl_sum_add((uint16_t)a, (uint16_t)b), (uint16_t)b), a
+			);
 }
 
 static const struct sl_test_case cases[] = {

@@ -380,6 +380,11 @@ struct sl_config {
 [[nodiscard]] int
 sl_config_load(const char *path, struct sl_config **config, struct sl_config_errors *errors);
 
+// The same for a daemon that runs: key and PSK files are not looked at. They were read with root's
+// rights at start, which are gone.
+[[nodiscard]] int
+sl_config_reload(const char *path, struct sl_config **config, struct sl_config_errors *errors);
+
 // The same for text in memory. `name` stands in errors for the file; @include works relative to
 // the working directory. With `check_files` false, key and PSK files are not looked at.
 enum sl_config_files { SL_CONFIG_CHECK_FILES, SL_CONFIG_SKIP_FILES };

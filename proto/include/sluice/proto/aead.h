@@ -48,12 +48,11 @@ struct sl_aead; // engine, one per thread
 struct sl_aead_ops {
 	const char *name; // e.g. "ipsec-mb avx512", "openssl"
 	// Expand a raw 32-octet key. Any thread.
-	void (*expand)(
-		struct sl_aead *engine,
-		struct sl_aead_key *key,
-		enum sl_cipher cipher,
-		const uint8_t raw_key[SL_AEAD_KEY_BYTES]
-	);
+	void (*expand
+	)(struct sl_aead *engine,
+	  struct sl_aead_key *key,
+	  enum sl_cipher cipher,
+	  const uint8_t raw_key[SL_AEAD_KEY_BYTES]);
 	// Batches may mix keys and ciphers. Data of an op that is not authentic is undefined.
 	void (*seal)(struct sl_aead *engine, struct sl_aead_op *ops, unsigned nb_ops);
 	void (*open)(struct sl_aead *engine, struct sl_aead_op *ops, unsigned nb_ops);
