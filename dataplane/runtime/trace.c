@@ -31,7 +31,12 @@ report(const struct sl_node_ctx *ctx, const struct sl_meta *meta)
 	unsigned at = atomic_load_explicit(&t->written, memory_order_relaxed);
 	unsigned read = atomic_load_explicit(&t->read, memory_order_acquire);
 	struct sl_trace_entry *e = &t->entries[at % SL_TRACE_ENTRIES];
+	unsigned round = atomic_load_explicit(&t->round, memory_order_relaxed);
 
+	if (t->reported_round != round) {
+		t->reported_round = round;
+		t->reported = 0;
+	}
 	if (at - read == SL_TRACE_ENTRIES ||
 	    t->reported >= atomic_load_explicit(&t->armed_pkts, memory_order_relaxed))
 		return;
@@ -87,6 +92,7 @@ sl_trace_arm(struct sl_dp *dp, uint32_t client, unsigned nb_pkts)
 
 		atomic_store_explicit(&t->armed_client, SL_NO_TRACE, memory_order_relaxed);
 		atomic_store_explicit(&t->armed_pkts, nb_pkts, memory_order_relaxed);
+		atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed);
 		// The count before the client that makes it valid.
 		atomic_store_explicit(&t->armed_client, client, memory_order_release);
 	}

@@ -163,8 +163,6 @@ sl_worker_turn(struct sl_worker *w)
 	w->snapshot = atomic_load_explicit(&dp->snapshot, memory_order_acquire);
 	w->is_traced = atomic_load_explicit(&w->trace->armed_client, memory_order_acquire) !=
 		SL_NO_TRACE;
-	if (!w->is_traced)
-		w->trace->reported = 0;
 	found = sl_graph_walk(w);
 	found += drain_mail(w);
 	if (dp->conf.on_tick != NULL)

@@ -23,9 +23,11 @@ struct sl_trace {
 	// control: rw, worker: ro.
 	atomic_uint armed_client; // SL_NO_TRACE: off
 	atomic_uint armed_pkts; // reports wanted; set with armed_client
+	atomic_uint round; // counts arms: a worker that slept through one still begins anew
 	// worker: rw, control: ro.
 	atomic_uint written __rte_cache_aligned;
-	unsigned reported; // since it was armed
+	unsigned reported; // in round `reported_round`
+	unsigned reported_round;
 	// control: rw, worker: ro.
 	atomic_uint read __rte_cache_aligned;
 	struct sl_trace_entry entries[SL_TRACE_ENTRIES];
