@@ -41,12 +41,19 @@ unsigned cli_width(FILE *to);
 // Print as JSON or for people, as the options say.
 void cli_print(const struct cli *cli, json_t *document);
 
+// json.c: the document as programs want it: the rows of its tables are objects, by the names of the
+// columns, so that a column more changes nothing for them. A new document.
+json_t *cli_json(json_t *document);
+
 // value.c: one cell of a table as text, shortened by its unit. `text` takes CLI_CELL_BYTES.
 #define CLI_CELL_BYTES 1024u
 void cli_value(json_t *value, const char *unit, char *text);
 
 // Columns that UTF-8 text takes on a terminal.
 unsigned cli_text_width(const char *text);
+
+// Octets of `text` that take at most `width` columns.
+size_t cli_text_prefix(const char *text, unsigned width);
 
 // Print `text` without anything a terminal would obey, at most `width` columns, "..." for a rest.
 void cli_put_text(FILE *to, const char *text, unsigned width);

@@ -9,6 +9,9 @@
 #define GAP           2u // blanks between columns
 #define SHRUNK_MIN    8u // a column is not cut below this
 #define WIDTH_DEFAULT 80u
+#define WRAPPED_MIN   24u // the last column is not wrapped into less
+#define LINES_MAX     3u // that a row may be folded into
+#define FOLD_INDENT   2u
 
 unsigned
 cli_width(FILE *to)
@@ -29,6 +32,8 @@ struct layout {
 	bool right[COLUMNS_MAX];
 	const char *names[COLUMNS_MAX];
 	const char *units[COLUMNS_MAX];
+	unsigned nb_lines; // that a row takes
+	unsigned line_at[LINES_MAX + 1]; // first column of each, and the end
 };
 
 static const char *
@@ -80,11 +85,61 @@ total(const struct layout *layout)
 	return sum;
 }
 
+static void
+one_line(struct layout *layout)
+{
+	layout->nb_lines = 1;
+	layout->line_at[0] = 0;
+	layout->line_at[1] = layout->nb;
+}
+
+// Give the last column, if it is text, what the others leave of the line.
+static bool
+wrap_last(struct layout *layout, unsigned width)
+{
+	unsigned last = layout->nb - 1, others = total(layout) - layout->widths[last];
+
+	if (layout->right[last] || others + WRAPPED_MIN > width)
+		return false;
+	layout->widths[last] = width - others;
+	return true;
+}
+
+// Fold the columns over a few lines. Nothing is cut; the last column may be wrapped.
+static bool
+fold(struct layout *layout, unsigned width)
+{
+	unsigned nb = 1, at = 0;
+
+	layout->line_at[0] = 0;
+	for (unsigned c = 0; c < layout->nb; c++) {
+		unsigned room = width - (nb == 1 ? 0 : FOLD_INDENT);
+		bool is_last_text = c + 1 == layout->nb && !layout->right[c];
+
+		if (at != 0 && at + layout->widths[c] > room) {
+			if (nb == LINES_MAX)
+				return false;
+			layout->line_at[nb++] = c;
+			at = 0;
+			room = width - FOLD_INDENT;
+		}
+		if (layout->widths[c] > room && is_last_text && room >= WRAPPED_MIN)
+			layout->widths[c] = room;
+		if (layout->widths[c] > room)
+			return false;
+		at += layout->widths[c] + GAP;
+	}
+	layout->line_at[nb] = layout->nb;
+	layout->nb_lines = nb;
+	return true;
+}
+
 // Cut the widest columns of text until the table fits. Figures are never cut. False when that is
 // not enough.
 static bool
 shrink(struct layout *layout, unsigned width)
 {
+	one_line(layout);
 	while (total(layout) > width) {
 		unsigned widest = layout->nb;
 
@@ -104,6 +159,23 @@ shrink(struct layout *layout, unsigned width)
 	return true;
 }
 
+// Find the best way to show the table: as it is, with its last column wrapped, folded, cut. False:
+// none of them will do.
+static bool
+fit(struct layout *layout, unsigned width)
+{
+	struct layout folded = *layout;
+
+	one_line(layout);
+	if (total(layout) <= width || wrap_last(layout, width))
+		return true;
+	if (fold(&folded, width)) {
+		*layout = folded;
+		return true;
+	}
+	return shrink(layout, width);
+}
+
 static void
 put_blanks(FILE *to, unsigned nb)
 {
@@ -111,8 +183,10 @@ put_blanks(FILE *to, unsigned nb)
 		fputc(' ', to);
 }
 
+enum cell_place { INNER_CELL, LAST_CELL };
+
 static void
-put_cell(FILE *to, const struct layout *layout, unsigned c, const char *text)
+put_cell(FILE *to, const struct layout *layout, unsigned c, const char *text, enum cell_place place)
 {
 	unsigned width = cli_text_width(text);
 	unsigned pad = width < layout->widths[c] ? layout->widths[c] - width : 0;
@@ -120,29 +194,103 @@ put_cell(FILE *to, const struct layout *layout, unsigned c, const char *text)
 	if (layout->right[c])
 		put_blanks(to, pad);
 	cli_put_text(to, text, layout->widths[c]);
-	if (c + 1 == layout->nb)
+	if (place == LAST_CELL)
 		return; // no blanks at the end of a line
 	put_blanks(to, (layout->right[c] ? 0 : pad) + GAP);
+}
+
+// Octets of `text` that go on a line of `width` columns: up to the last blank that fits, a word longer
+// than the line being cut. `*next` is where the line after begins.
+static size_t
+line_bytes(const char *text, unsigned width, const char **next)
+{
+	size_t nb = cli_text_prefix(text, width), blank = nb;
+
+	*next = text + nb;
+	if (*text == '\0' || text[nb] == '\0')
+		return nb;
+	while (blank > 0 && text[blank] != ' ')
+		blank--;
+	if (blank == 0)
+		return nb;
+	*next = text + blank + 1;
+	return blank;
+}
+
+// Text over several lines of `width` columns, those after the first behind `indent` blanks.
+static void
+put_wrapped(FILE *to, const char *text, unsigned indent, unsigned width)
+{
+	const char *next;
+	char line[CLI_CELL_BYTES];
+
+	for (;;) {
+		size_t nb = line_bytes(text, width, &next);
+
+		snprintf(line, sizeof(line), "%.*s", (int)nb, text);
+		cli_put_text(to, line, width);
+		fputc('\n', to);
+		if (*next == '\0')
+			return;
+		put_blanks(to, indent);
+		text = next;
+	}
+}
+
+// Columns [first, end) of a row on one line, behind `indent` blanks. The table's last column may be
+// wider than its place and is wrapped.
+static void
+put_line(
+	FILE *to,
+	const struct layout *layout,
+	json_t *row,
+	unsigned first,
+	unsigned end,
+	unsigned indent
+)
+{
+	char cell[CLI_CELL_BYTES];
+	unsigned at = indent;
+
+	put_blanks(to, indent);
+	for (unsigned c = first; c < end; c++) {
+		if (row == NULL)
+			snprintf(cell, sizeof(cell), "%s", layout->names[c]);
+		else
+			cli_value(json_array_get(row, c), layout->units[c], cell);
+		if (c + 1 == layout->nb && !layout->right[c]) {
+			put_wrapped(to, cell, at, layout->widths[c]);
+			return;
+		}
+		put_cell(to, layout, c, cell, c + 1 == end ? LAST_CELL : INNER_CELL);
+		at += layout->widths[c] + GAP;
+	}
+	fputc('\n', to);
+}
+
+// A row takes as many lines as the columns were folded into; `row` NULL: the heading.
+static void
+put_row(FILE *to, const struct layout *layout, json_t *row)
+{
+	for (unsigned l = 0; l < layout->nb_lines; l++)
+		put_line(
+			to,
+			layout,
+			row,
+			layout->line_at[l],
+			layout->line_at[l + 1],
+			l == 0 ? 0 : FOLD_INDENT
+		);
 }
 
 static void
 put_table(FILE *to, const struct layout *layout, json_t *rows)
 {
-	char cell[CLI_CELL_BYTES];
 	json_t *row;
 	size_t r;
 
-	for (unsigned c = 0; c < layout->nb; c++)
-		put_cell(to, layout, c, layout->names[c]);
-	fputc('\n', to);
-	json_array_foreach(rows, r, row)
-	{
-		for (unsigned c = 0; c < layout->nb; c++) {
-			cli_value(json_array_get(row, c), layout->units[c], cell);
-			put_cell(to, layout, c, cell);
-		}
-		fputc('\n', to);
-	}
+	put_row(to, layout, NULL);
+	json_array_foreach(rows, r, row) put_row(to, layout, row);
 }
 
 // For a table that does not fit: a paragraph a row.
@@ -183,7 +331,7 @@ render_table(FILE *to, json_t *table, unsigned width)
 		fputs("no ", to);
 		cli_put_text(to, text_of(table, "title"), width);
 		fputc('\n', to);
-	} else if (shrink(&layout, width)) {
+	} else if (fit(&layout, width)) {
 		put_table(to, &layout, rows);
 	} else {
 		put_paragraphs(to, &layout, rows, width);
@@ -192,8 +340,7 @@ render_table(FILE *to, json_t *table, unsigned width)
 	{
 		const char *text = json_string_value(note);
 
-		cli_put_text(to, text == NULL ? "" : text, 4096);
-		fputc('\n', to);
+		put_wrapped(to, text == NULL ? "" : text, 0, width);
 	}
 }
 
@@ -244,6 +391,8 @@ cli_print(const struct cli *cli, json_t *document)
 		cli_render(stdout, document, cli_width(stdout));
 		return;
 	}
+	document = cli_json(document);
 	json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	fputc('\n', stdout);
+	json_decref(document);
 }

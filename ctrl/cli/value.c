@@ -96,6 +96,28 @@ put_number(char *text, json_t *value, const char *unit)
 		snprintf(text, CLI_CELL_BYTES, "%.1f", number);
 }
 
+// Steps of a journey: "a > b > c".
+static void
+put_steps(char *text, json_t *steps)
+{
+	size_t at = 0, i;
+	json_t *step;
+
+	json_array_foreach(steps, i, step)
+	{
+		const char *word = json_string_value(step);
+
+		if (at < CLI_CELL_BYTES)
+			at += (size_t)snprintf(
+				text + at,
+				CLI_CELL_BYTES - at,
+				"%s%s",
+				i == 0 ? "" : " > ",
+				word == NULL ? "?" : word
+			);
+	}
+}
+
 void
 cli_value(json_t *value, const char *unit, char *text)
 {
@@ -110,6 +132,8 @@ cli_value(json_t *value, const char *unit, char *text)
 		snprintf(text, CLI_CELL_BYTES, "%s", json_is_true(value) ? "yes" : "no");
 	else if (json_is_number(value))
 		put_number(text, value, unit == NULL ? "" : unit);
+	else if (json_is_array(value) && json_is_string(json_array_get(value, 0)))
+		put_steps(text, value);
 	else {
 		dump = json_dumps(value, JSON_COMPACT);
 		snprintf(text, CLI_CELL_BYTES, "%s", dump == NULL ? "?" : dump);
@@ -138,6 +162,16 @@ cli_text_width(const char *text)
 	for (; *text != '\0'; text += char_bytes(text))
 		width++;
 	return width;
+}
+
+size_t
+cli_text_prefix(const char *text, unsigned width)
+{
+	size_t nb = 0;
+
+	for (; width > 0 && text[nb] != '\0'; width--)
+		nb += char_bytes(text + nb);
+	return nb;
 }
 
 // Terminals obey octets below 0x20, DEL, and U+0080 to U+009F.
