@@ -45,20 +45,19 @@ sl_json_table(const char *title, const struct sl_column *columns, unsigned nb_co
 	json_t *list = json_object_get(table, "columns");
 
 	for (unsigned i = 0; i < nb_columns; i++) {
-		const char *align = columns[i].align == SL_ALIGN_RIGHT ? "right" : "left";
-
-		json_array_append_new(
-			list,
-			json_pack(
-				"{s:s, s:s, s:s}",
-				"name",
-				columns[i].name,
-				"align",
-				align,
-				"unit",
-				columns[i].unit == NULL ? "" : columns[i].unit
-			)
+		json_t *column = json_pack(
+			"{s:s, s:s, s:s}",
+			"name",
+			columns[i].name,
+			"align",
+			columns[i].align == SL_ALIGN_RIGHT ? "right" : "left",
+			"unit",
+			columns[i].unit == NULL ? "" : columns[i].unit
 		);
+
+		if (columns[i].is_detail)
+			json_object_set_new(column, "detail", json_true());
+		json_array_append_new(list, column);
 	}
 	return table;
 }

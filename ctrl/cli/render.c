@@ -28,6 +28,7 @@ cli_width(FILE *to)
 
 struct layout {
 	unsigned nb;
+	unsigned from[COLUMNS_MAX]; // place in a row
 	unsigned widths[COLUMNS_MAX];
 	bool right[COLUMNS_MAX];
 	const char *names[COLUMNS_MAX];
@@ -44,30 +45,45 @@ text_of(json_t *object, const char *key)
 	return text == NULL ? "" : text;
 }
 
+enum details { WITH_DETAILS, WITHOUT_DETAILS };
+
 static void
-measure(struct layout *layout, json_t *columns, json_t *rows)
+add_columns(struct layout *layout, json_t *columns, enum details details)
+{
+	json_t *column;
+	size_t i;
+
+	layout->nb = 0;
+	json_array_foreach(columns, i, column)
+	{
+		unsigned c = layout->nb;
+
+		if (c == COLUMNS_MAX ||
+		    (details == WITHOUT_DETAILS && json_is_true(json_object_get(column, "detail"))))
+			continue;
+		layout->from[c] = (unsigned)i;
+		layout->names[c] = text_of(column, "name");
+		layout->units[c] = text_of(column, "unit");
+		layout->right[c] = strcmp(text_of(column, "align"), "right") == 0;
+		layout->widths[c] = cli_text_width(layout->names[c]);
+		layout->nb++;
+	}
+}
+
+static void
+measure(struct layout *layout, json_t *columns, json_t *rows, enum details details)
 {
 	char cell[CLI_CELL_BYTES];
 	json_t *row;
 	size_t r;
 
-	layout->nb = (unsigned)json_array_size(columns);
-	if (layout->nb > COLUMNS_MAX)
-		layout->nb = COLUMNS_MAX;
-	for (unsigned c = 0; c < layout->nb; c++) {
-		json_t *column = json_array_get(columns, c);
-
-		layout->names[c] = text_of(column, "name");
-		layout->units[c] = text_of(column, "unit");
-		layout->right[c] = strcmp(text_of(column, "align"), "right") == 0;
-		layout->widths[c] = cli_text_width(layout->names[c]);
-	}
+	add_columns(layout, columns, details);
 	json_array_foreach(rows, r, row)
 	{
 		for (unsigned c = 0; c < layout->nb; c++) {
 			unsigned width;
 
-			cli_value(json_array_get(row, c), layout->units[c], cell);
+			cli_value(json_array_get(row, layout->from[c]), layout->units[c], cell);
 			width = cli_text_width(cell);
 			if (width > layout->widths[c])
 				layout->widths[c] = width;
@@ -257,7 +273,7 @@ put_line(
 		if (row == NULL)
 			snprintf(cell, sizeof(cell), "%s", layout->names[c]);
 		else
-			cli_value(json_array_get(row, c), layout->units[c], cell);
+			cli_value(json_array_get(row, layout->from[c]), layout->units[c], cell);
 		if (c + 1 == layout->nb && !layout->right[c]) {
 			put_wrapped(to, cell, at, layout->widths[c]);
 			return;
@@ -312,7 +328,7 @@ put_paragraphs(FILE *to, const struct layout *layout, json_t *rows, unsigned wid
 		for (unsigned c = 0; c < layout->nb; c++) {
 			cli_put_text(to, layout->names[c], names);
 			put_blanks(to, names - cli_text_width(layout->names[c]) + GAP);
-			cli_value(json_array_get(row, c), layout->units[c], cell);
+			cli_value(json_array_get(row, layout->from[c]), layout->units[c], cell);
 			cli_put_text(to, cell, width > names + GAP ? width - names - GAP : 1);
 			fputc('\n', to);
 		}
@@ -322,11 +338,14 @@ put_paragraphs(FILE *to, const struct layout *layout, json_t *rows, unsigned wid
 static void
 render_table(FILE *to, json_t *table, unsigned width)
 {
+	json_t *columns = json_object_get(table, "columns");
 	json_t *rows = json_object_get(table, "rows"), *note;
 	struct layout layout;
 	size_t i;
 
-	measure(&layout, json_object_get(table, "columns"), rows);
+	measure(&layout, columns, rows, WITH_DETAILS);
+	if (total(&layout) > width)
+		measure(&layout, columns, rows, WITHOUT_DETAILS);
 	if (json_array_size(rows) == 0) {
 		fputs("no ", to);
 		cli_put_text(to, text_of(table, "title"), width);

@@ -10,6 +10,10 @@
 	{                                                                                          \
 		(name), SL_ALIGN_LEFT, ""                                                          \
 	}
+#define SHOW_DETAIL(name)                                                                          \
+	{                                                                                          \
+		(name), SL_ALIGN_LEFT, "", true                                                    \
+	}
 #define SHOW_RIGHT(name, unit)                                                                     \
 	{                                                                                          \
 		(name), SL_ALIGN_RIGHT, (unit)                                                     \

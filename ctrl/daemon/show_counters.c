@@ -76,6 +76,8 @@ graph_dot(struct daemon *d)
 	if (rte_graph_export(g->name, f) != 0)
 		fprintf(f, "no picture of %s\n", g->name);
 	fclose(f);
+	for (char *tab = strchr(text, '\t'); tab != NULL; tab = strchr(tab, '\t'))
+		*tab = ' '; // a terminal is sent no control characters
 	document = sl_json_text("%s", text);
 	free(text);
 	return document;

@@ -110,7 +110,6 @@ append_common(const struct daemon *d, const struct row *r, json_t *row)
 {
 	const struct sl_flow *f = &r->f;
 
-	json_array_append_new(row, json_string(state_text(f)));
 	json_array_append_new(row, json_integer(f->pkts_up));
 	json_array_append_new(row, json_integer((json_int_t)f->bytes_up));
 	json_array_append_new(row, json_integer(f->pkts_down));
@@ -136,22 +135,22 @@ static json_t *
 client_row(const struct daemon *d, const struct row *r)
 {
 	const struct sl_flow *f = &r->f;
-	char source[INET_ADDRSTRLEN];
+	char source[INET_ADDRSTRLEN], destination[INET_ADDRSTRLEN];
 	json_t *row;
 
 	address_text(f->key.source, source);
+	address_text(f->key.destination, destination);
 	row = json_pack(
-		"[ssossso]",
+		"[sosssoss]",
 		r->client,
-		source,
 		sl_json_str(r->name),
-		"", // assigned address, below
 		show_resource(d, f->pop.resource),
 		protocol_text((uint8_t)f->key.scope_protocol),
-		ports_text(f)
+		state_text(f),
+		ports_text(f),
+		source,
+		destination
 	);
-	address_text(f->key.destination, source);
-	json_array_set_new(row, 3, json_string(source));
 	append_common(d, r, row);
 	return row;
 }
@@ -167,10 +166,11 @@ host_row(const struct daemon *d, const struct row *r)
 	address_text(f->key.source, host);
 	address_text(f->key.destination, own);
 	row = json_pack(
-		"[sissi]",
+		"[sisssi]",
 		host,
 		rte_be_to_cpu_16(f->key.source_port_be),
 		protocol_text((uint8_t)f->key.scope_protocol),
+		state_text(f),
 		own,
 		rte_be_to_cpu_16(f->key.destination_port_be)
 	);
@@ -212,7 +212,7 @@ list_worker(struct listing *l, const struct sl_worker *w)
 }
 
 #define COMMON_COLUMNS                                                                             \
-	SHOW_LEFT("state"), SHOW_RIGHT("pkts_up", "pkts"), SHOW_RIGHT("bytes_up", "bytes"),        \
+	SHOW_RIGHT("pkts_up", "pkts"), SHOW_RIGHT("bytes_up", "bytes"),                            \
 		SHOW_RIGHT("pkts_down", "pkts"), SHOW_RIGHT("bytes_down", "bytes"),                \
 		SHOW_RIGHT("age", "s"), SHOW_RIGHT("idle", "s"), SHOW_LEFT("session")
 
@@ -220,13 +220,14 @@ static json_t *
 new_table(const struct daemon *d)
 {
 	static const struct sl_column on_pop[] = {
-		SHOW_LEFT("client"),  SHOW_LEFT("source"),   SHOW_LEFT("name"),
-		SHOW_LEFT("address"), SHOW_LEFT("resource"), SHOW_LEFT("protocol"),
-		SHOW_LEFT("ports"),   COMMON_COLUMNS,
+		SHOW_LEFT("client"),   SHOW_LEFT("name"),      SHOW_LEFT("resource"),
+		SHOW_LEFT("proto"),    SHOW_LEFT("state"),     SHOW_LEFT("ports"),
+		SHOW_DETAIL("source"), SHOW_DETAIL("address"), COMMON_COLUMNS,
 	};
 	static const struct sl_column on_connector[] = {
-		SHOW_LEFT("host"),        SHOW_RIGHT("host_port", ""), SHOW_LEFT("protocol"),
-		SHOW_LEFT("nat_address"), SHOW_RIGHT("nat_port", ""),  COMMON_COLUMNS,
+		SHOW_LEFT("host"),  SHOW_RIGHT("host_port", ""), SHOW_LEFT("proto"),
+		SHOW_LEFT("state"), SHOW_LEFT("nat_address"),    SHOW_RIGHT("nat_port", ""),
+		COMMON_COLUMNS,
 	};
 
 	if (d->config->node.role == SL_ROLE_POP)

@@ -1,4 +1,5 @@
 """Operation: what an operator asks the daemons, and what they are allowed to be."""
+import json
 import os
 import stat
 
@@ -52,6 +53,43 @@ def trace(lab):
     out, err = tracing.communicate(timeout=5)
     expect(tracing.returncode, 0, err)
     expect_true("flow_forward" in out, f"the nodes in {out!r}")
+
+
+@case("E6: a trace of two packets ends by itself, right after another one")
+def trace_twice(lab):
+    address = lab.address_of("client", GIT)
+    for _ in range(2):
+        tracing = lab.start("pop", "sluicectl", "--json", "trace", "client", "2")
+
+        def enough():
+            lab.run("client", "ping", "-c", 1, "-W", 1, address)
+            return tracing.poll() is not None
+        lab.wait_for("the trace to end", enough)
+        rows = json.loads(tracing.communicate(timeout=5)[0])["rows"]
+        expect([row["packet"] for row in rows], [1, 2])
+        expect_true("eth_input" in rows[0]["journey"], f"the nodes in {rows[0]}")
+
+
+@case("E6: explain tells the decision, the rules and the session")
+def explain(lab):
+    for client, name, port, decision in (("client", GIT, "443", "admitted"),
+                                         ("client", GIT, "22", "denied"),
+                                         ("client", "payroll.corp.example", "443", "unknown"),
+                                         ("client2", "payroll.corp.example", "443", "admitted")):
+        told = lab.show("pop", "explain", client, name, "tcp", port)
+        expect(told["decision"], decision, f"{client} to {name}:{port}")
+        expect(told["reachable"], decision == "admitted", f"{client} to {name}:{port}")
+        expect(told["rows"][0]["resource"], name)
+
+
+@case("E6: show drops has name, packets and severity of a drop")
+def drops(lab):
+    lab.curl("client", f"http://{GIT}/")
+    rows = lab.show("pop", "show", "drops")["rows"]
+    expect_true(rows, "drops, be it of heartbeats alone")
+    for row in rows:
+        expect_true(row["name"] and row["packets"] > 0, f"name and packets in {row}")
+        expect_true(row["severity"] in ("expected", "peer fault", "our fault"), str(row))
 
 
 @case("E4: after start a daemon is not root, leaves no core, and its socket is 0660")

@@ -153,6 +153,22 @@ test_json(void)
 }
 
 static void
+test_details(void)
+{
+	static const char with_detail
+		[] = "{\"title\":\"x\",\"columns\":[{\"name\":\"a\"},{\"name\":\"b\",\"detail\":"
+		     "true},"
+		     "{\"name\":\"c\"}],\"rows\":[[\"one\",\"in full detail\",\"two\"]]}";
+	char *text = render(with_detail, 40);
+
+	CU_ASSERT_STRING_EQUAL(text, "a    b               c\none  in full detail  two\n");
+	free(text);
+	text = render(with_detail, 20);
+	CU_ASSERT_STRING_EQUAL(text, "a    c\none  two\n");
+	free(text);
+}
+
+static void
 test_fits(void)
 {
 	for (unsigned width = 20; width < 120; width++) {
@@ -200,6 +216,7 @@ static const struct sl_test_case cases[] = {
 	{ "cli: a table has its columns aligned", test_table },
 	{ "cli: a table folds and wraps where the terminal is narrow", test_narrow },
 	{ "cli: rows are objects in JSON", test_json },
+	{ "cli: details are for terminals wide enough", test_details },
 	{ "cli: no line is wider than the terminal", test_fits },
 	{ "cli: empty tables, texts and other documents", test_empty_and_others },
 	{ "cli: nothing that a terminal obeys is printed", test_terminal },

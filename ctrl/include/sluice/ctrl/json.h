@@ -11,6 +11,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sl_align { SL_ALIGN_LEFT, SL_ALIGN_RIGHT };
@@ -20,6 +21,7 @@ struct sl_column {
 	enum sl_align align;
 	// "" (as is), "bytes", "pkts", "bps", "pps", "cycles", "ns", "s", "percent", "count"
 	const char *unit;
+	bool is_detail; // for programs, and for terminals wide enough for all columns
 };
 
 // A table without rows. NULL when out of memory, which the functions below pass on.
