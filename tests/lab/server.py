@@ -1,0 +1,98 @@
+"""Server: at home on a machine with a service manager."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+
+from labtest import case, expect, expect_true
+from netlab import daemons, process
+
+INSTALLED = ("bin/sluice", "bin/sluicectl", "lib/systemd/system/sluice.service",
+             "lib/sysusers.d/sluice.conf", "lib/tmpfiles.d/sluice.conf", "share/man/man5/sluice.conf.5",
+             "share/man/man8/sluice.8", "share/man/man8/sluicectl.8",
+             "share/bash-completion/completions/sluicectl")
+
+
+def with_folder(test):
+    def run(lab):
+        with tempfile.TemporaryDirectory(prefix="sluice-server-") as folder:
+            test(lab, folder)
+    return run
+
+
+@case("E3: READY=1 is sent once, when the last condition is met and not before; STATUS= says which")
+@with_folder
+def notify(lab, folder):
+    path = os.path.join(folder, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(process.WAIT_S)
+        heard = []
+
+        def hear_until(word):
+            while not any(word in text for text in heard):
+                heard.append(manager.recv(4096).decode())
+        lab.stop("pop")
+        lab.stop("connector")
+        # Root's uid lasts until the socket is sent to: the folder is open to the daemon's user.
+        os.chmod(folder, 0o755)
+        os.chmod(path, 0o666)
+        try:
+            process.start("connector", "sluice", ["env", f"NOTIFY_SOCKET={path}",
+                          daemons.binary("sluice"), "-c", daemons.config_path("connector")])
+            hear_until("no session is up")
+            expect_true("READY" not in "".join(heard), f"no READY=1 without a PoP in {heard}")
+        finally:
+            lab.start_again("pop")
+        hear_until("READY=1")
+        expect_true(daemons.health("connector")[0], "the connector to be healthy at READY=1")
+        lab.stop("pop")
+        heard.clear()
+        hear_until("no session is up")
+        lab.start_again("pop")
+        hear_until("STATUS=ready")
+        expect_true("READY=1" not in "".join(heard), f"READY=1 once, not again in {heard}")
+        process.stop("connector", "sluice", signal.SIGTERM)
+        hear_until("STOPPING=1")
+    lab.start_again("connector")
+    lab.wait_ready()
+
+
+@case("E3: meson install puts unit, users, folders, manual pages and completion where they belong")
+@with_folder
+def install(lab, folder):
+    done = subprocess.run(["meson", "install", "--no-rebuild", "--quiet", "-C", process.BUILD,
+                           "--destdir", folder], capture_output=True, text=True)
+    expect(done.returncode, 0, done.stderr + done.stdout)
+    prefix = next(p for p in (f"{folder}/usr/local", f"{folder}/usr") if os.path.exists(f"{p}/bin"))
+    for path in INSTALLED:
+        expect_true(os.path.exists(f"{prefix}/{path}"), f"{path} installed")
+    with open(f"{prefix}/lib/systemd/system/sluice.service") as f:
+        unit = f.read()
+    for word in ("Type=notify", "TimeoutStartSec=infinity", "Restart=on-failure"):
+        expect_true(word in unit, f"{word} in the unit")
+    # The program is where the unit says once this is installed; here it is below the folder.
+    unit = re.sub(r"^(Exec\w+=)(/\S+)", rf"\1{folder}\2", unit, flags=re.M)
+    path = os.path.join(folder, "sluice.service")
+    with open(path, "w") as f:
+        f.write(re.sub(r"^Documentation=.*\n", "", unit, flags=re.M))
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    wrong = [line for line in done.stderr.splitlines() if "sluice" in line]
+    expect(wrong, [], "what systemd-analyze finds")
+    for page in ("man5/sluice.conf.5", "man8/sluice.8", "man8/sluicectl.8"):
+        done = subprocess.run(["mandoc", "-Tlint", "-Werror", f"{prefix}/share/man/{page}"],
+                              capture_output=True, text=True)
+        expect(done.stdout, "", f"what mandoc finds in {page}")
+
+
+@case("E3: sluicectl's completion knows its commands and tables")
+def completion(lab):
+    source = os.path.join(process.TOP, "packaging", "sluicectl.bash")
+    for words, wanted in (("sluicectl he", "health help"), ("sluicectl show po", "ports"),
+                          ("sluicectl --json show gr", "graph"), ("sluicectl client r", "remove")):
+        script = (f"source {source}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); "
+                  'COMPREPLY=(); _sluicectl; echo "${COMPREPLY[*]}"')
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+        expect(done.stdout.strip(), wanted, f"the completions of '{words}': {done.stderr}")
