@@ -96,3 +96,25 @@ def completion(lab):
                   'COMPREPLY=(); _sluicectl; echo "${COMPREPLY[*]}"')
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         expect(done.stdout.strip(), wanted, f"the completions of '{words}': {done.stderr}")
+
+
+@case("E3: a daemon starts with the capabilities the unit leaves it, and no others")
+def capabilities(lab):
+    with open(os.path.join(process.TOP, "packaging", "sluice.service.in")) as f:
+        lines = re.findall(r"^CapabilityBoundingSet=(.*)$", f.read(), re.M)
+    names = [name.removeprefix("CAP_").lower() for line in lines for name in line.split()]
+    expect_true("sys_admin" not in names, f"no CAP_SYS_ADMIN in {names}")
+    lab.stop("connector")
+    try:
+        process.start("connector", "sluice",
+                      ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{n}" for n in names)]),
+                       daemons.binary("sluice"), "-c", daemons.config_path("connector")])
+        daemons.wait_ready(("connector",))
+        pid = process.pid_of("connector", "sluice")
+        with open(f"/proc/{pid}/status") as f:
+            status = dict(line.split(":\t", 1) for line in f if ":\t" in line)
+        expect(int(status["CapBnd"], 16), 0, "the bounding set after the start")
+    finally:
+        lab.stop("connector")
+        lab.start_again("connector")
+    lab.wait_ready()
