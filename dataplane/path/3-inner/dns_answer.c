@@ -62,6 +62,7 @@ dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	meta->worker = (uint8_t)w->idx;
+	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT)
 		return NO_CLIENT;
 	a->nb_bytes = sl_udp_payload(m, meta->l4_offset, &a->message);
