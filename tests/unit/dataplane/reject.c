@@ -31,7 +31,8 @@ packet(uint8_t protocol, const void *l4, uint16_t nb_bytes)
 				  .data_len = (uint16_t)(sizeof(*ip) + nb_bytes) };
 	mbuf.pkt_len = mbuf.data_len;
 	sl_ip4_fill(ip, (struct sl_ip4_ends){ client, service }, protocol, mbuf.data_len, 0, 64, 0);
-	memcpy(ip + 1, l4, nb_bytes);
+	if (nb_bytes != 0)
+		memcpy(ip + 1, l4, nb_bytes);
 	return ip;
 }
 
