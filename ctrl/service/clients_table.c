@@ -298,7 +298,8 @@ clients_table_create(struct sl_service *s)
 	if (sl_store_values(s->store, "endpoint/", remember, c) < 0 ||
 	    sl_store_values(s->store, "floor/", remember, c) < 0)
 		return -EIO;
-	qsort(c->remembered, c->nb_remembered, sizeof(*c->remembered), compare_remembered);
+	if (c->nb_remembered != 0)
+		qsort(c->remembered, c->nb_remembered, sizeof(*c->remembered), compare_remembered);
 	return 0;
 }
 

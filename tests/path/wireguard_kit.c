@@ -475,7 +475,7 @@ wg_seal_silent(struct wg_device *d, struct wg_datagram *out)
 	struct packet_spec spec = { .to = path_mac(wg.pop, 0),
 				    .source = d->inner,
 				    .destination = RESOLVER,
-				    .protocol = IPPROTO_TCP,
+				    .protocol = IPPROTO_UDP,
 				    .source_port = 7,
 				    .destination_port = 9 };
 
