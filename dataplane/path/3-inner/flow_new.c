@@ -7,12 +7,24 @@
 #include <sluice/dp/trace.h>
 #include <sluice/dp/upkeep.h>
 
-enum edge { MALFORMED, NO_CLIENT, SILENT, RESET, OPEN_ROOM, UNSENT, REJECT, PACK, EDGE_COUNT };
+enum edge {
+	MALFORMED,
+	NO_CLIENT,
+	SILENT,
+	ELSEWHERE,
+	RESET,
+	OPEN_ROOM,
+	UNSENT,
+	REJECT,
+	PACK,
+	EDGE_COUNT
+};
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "flow_new_malformed",
 	[NO_CLIENT] = "flow_new_no_client",
 	[SILENT] = "flow_new_silent",
+	[ELSEWHERE] = "flow_new_elsewhere",
 	[RESET] = "flow_new_reset",
 	[OPEN_ROOM] = "flow_new_open_room",
 	[UNSENT] = "flow_new_unsent",
@@ -240,6 +252,8 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		end_flow(w, meta->flow, SL_CLOSE_POLICY);
 		if (choice.verdict == SL_CHOICE_DENIED && choice.deny == SL_POLICY_SILENT)
 			return SILENT;
+		if (choice.verdict == SL_CHOICE_UNKNOWN && !sl_is_answerable(w->net, ip->dst_addr))
+			return ELSEWHERE;
 		return refuse(
 			meta,
 			choice.verdict == SL_CHOICE_DENIED ? SL_CLOSE_POLICY
@@ -273,3 +287,6 @@ SL_DROP(flow_new_silent, SL_EXPECTED, "Refused by policy; the resource says: in 
 SL_DROP(flow_new_reset, SL_EXPECTED, "RST for a flow that is over.")
 SL_DROP(flow_new_open_room, SL_OUR_FAULT, "No room in the packet buffer for the flow's name.")
 SL_DROP(flow_new_unsent, SL_EXPECTED, "The flow's name or session is gone.")
+SL_DROP(flow_new_elsewhere,
+	SL_EXPECTED,
+	"Packet to an address that stands for nothing here; an answer would have to come from it.")

@@ -5,10 +5,11 @@
 #include <sluice/dp/node.h>
 #include <sluice/dp/reject.h>
 
-enum edge { NO_CLIENT, REJECT, EDGE_COUNT };
+enum edge { NO_CLIENT, ELSEWHERE, REJECT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[NO_CLIENT] = "flow_refuse_no_client",
+	[ELSEWHERE] = "flow_refuse_elsewhere",
 	[REJECT] = "reject",
 };
 
@@ -21,7 +22,9 @@ flow_refuse_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	// As a host without a listener: RST.
 	meta->reason = meta->protocol == IPPROTO_TCP ? SL_LOCAL_UNKNOWN_ADDRESS : SL_LOCAL_PROTOCOL;
-	return meta->client == SL_NO_CLIENT ? NO_CLIENT : REJECT;
+	if (meta->client == SL_NO_CLIENT)
+		return NO_CLIENT;
+	return sl_is_answerable(w->net, ip->dst_addr) ? REJECT : ELSEWHERE;
 }
 
 static uint16_t
@@ -34,3 +37,6 @@ SL_NODE(flow_refuse, flow_refuse_process, edges)
 SL_DROP(flow_refuse_no_client,
 	SL_PEER_FAULT,
 	"Packet of another protocol from a source that is no client.")
+SL_DROP(flow_refuse_elsewhere,
+	SL_EXPECTED,
+	"Packet of another protocol to an address that stands for nothing here.")

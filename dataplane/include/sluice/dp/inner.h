@@ -66,3 +66,12 @@ sl_now_s(const struct sl_worker *w)
 {
 	return (uint32_t)(w->now_ns / SL_NS_PER_S);
 }
+
+// Does an address stand for something here, so that a refusal may come from it? Others would be
+// private addresses, which no packet toward a client shows.
+static inline bool
+sl_is_answerable(const struct sl_net *net, rte_be32_t address)
+{
+	return ((address ^ net->pool) & sl_net_mask(net->pool_bits)) == 0 ||
+		sl_is_resolver(net, address) || sl_net_port_of(net, address) != NULL;
+}
