@@ -3,6 +3,7 @@
 An example is used as it stands but for what belongs to one machine: key files, public keys, state
 directory, control socket.
 """
+import json
 import os
 import re
 import signal
@@ -95,6 +96,15 @@ def health(host):
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
+def sessions_are_up():
+    """Whether the PoP may send to every connector."""
+    done = control("pop", "--json", "show", "sessions")
+    if done.returncode != 0:
+        return False
+    rows = [row for row in json.loads(done.stdout)["rows"] if row.get("kind") != "client"]
+    return len(rows) >= 2 and all("up" in row.values() for row in rows)
+
+
 def wait_ready(hosts=DAEMONS):
     for host in hosts:
         def ready():
@@ -108,6 +118,9 @@ def wait_ready(hosts=DAEMONS):
             drops = control(host, "show", "drops").stdout
             raise LabError(f"{error}: {health(host)[1]}\n{process.log_tail(host, 'sluice')}\n"
                            f"{drops}") from None
+    # A connector is ready a moment before the PoP has heard the first datagram under the new key.
+    if set(hosts) == set(DAEMONS):
+        process.wait_for("both sessions of the PoP", sessions_are_up, READY_S, 0.1)
 
 
 def up():
