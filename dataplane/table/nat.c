@@ -23,11 +23,13 @@ own_address(const struct sl_worker *w, const struct sl_flow_key *key)
 	return route == NULL ? 0 : w->net->ports[route->port].address;
 }
 
-static bool
-is_lane_port(const struct sl_net *net, uint16_t port)
+// How many ports from this one on may not be used, because lanes or WireGuard clients have them.
+static uint32_t
+nb_reserved(const struct sl_net *net, uint16_t port)
 {
-	return (port >= net->tunnel_port_first && port <= net->tunnel_port_last) ||
-		(port == net->wireguard_port && port != 0);
+	if (port >= net->tunnel_port_first && port <= net->tunnel_port_last)
+		return (uint32_t)net->tunnel_port_last - port + 1;
+	return port == net->wireguard_port && port != 0;
 }
 
 bool
@@ -36,7 +38,7 @@ sl_nat_pick(struct sl_worker *w, struct sl_flow_key *key)
 	struct sl_nat *nat = w->nat;
 	uint32_t nb_ports = (uint32_t)nat->port_high - nat->port_low + 1;
 	rte_be32_t address = own_address(w, key);
-	uint32_t start;
+	uint32_t start, i = 0;
 
 	if (address == 0)
 		return false;
@@ -45,16 +47,25 @@ sl_nat_pick(struct sl_worker *w, struct sl_flow_key *key)
 	// RFC 6056 section 3.3.4: where the search begins differs by destination in a way that
 	// outsiders cannot guess, and moves on with each flow.
 	start = (uint32_t)sl_hash(w->owner_key, key, sizeof(*key)) + nat->next;
-	for (uint32_t i = 0; i < TRIES_PER_WORKER * w->nb_workers; i++) {
+	for (uint32_t tries = 0; tries < TRIES_PER_WORKER * w->nb_workers && i < nb_ports;) {
 		uint16_t port = (uint16_t)(nat->port_low + (start + i) % nb_ports);
+		uint32_t reserved = nb_reserved(w->net, port);
 
-		key->destination_port_be = rte_cpu_to_be_16(port);
-		if (is_lane_port(w->net, port) || sl_nat_owner(w, key) != w->idx ||
-		    sl_flow_find(w->flows, key) != SL_NO_FLOW)
+		// Passed over at once: a search that begins among them must not end there.
+		if (reserved != 0) {
+			i += RTE_MIN(reserved, nat->port_high - (uint32_t)port + 1);
 			continue;
-		nat->next += i + 1;
+		}
+		i++;
+		tries++;
+		key->destination_port_be = rte_cpu_to_be_16(port);
+		if (sl_nat_owner(w, key) != w->idx || sl_flow_find(w->flows, key) != SL_NO_FLOW)
+			continue;
+		nat->next += i;
 		return true;
 	}
+	// The next search for this destination begins where this one ended.
+	nat->next += i;
 	nat->nb_exhausted++;
 	return false;
 }

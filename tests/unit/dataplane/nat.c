@@ -152,10 +152,30 @@ test_route(void)
 	end();
 }
 
+static void
+test_wide_lane_range(void)
+{
+	uint16_t last = net.tunnel_port_last;
+
+	net.tunnel_port_last = 21023;
+	begin(1024, 65535);
+	for (uint16_t port = 1; port <= 5000; port++) {
+		struct sl_flow_key key = to_host(5, port, IPPROTO_UDP);
+		uint16_t own;
+
+		CU_ASSERT_TRUE_FATAL(sl_nat_pick(&workers[0], &key));
+		own = rte_be_to_cpu_16(key.destination_port_be);
+		CU_ASSERT(own < net.tunnel_port_first || own > net.tunnel_port_last);
+	}
+	net.tunnel_port_last = last;
+	end();
+}
+
 static const struct sl_test_case cases[] = {
 	{ "nat: every port once a destination, none of a lane, at its owner alone",
 	  test_exhaustion },
 	{ "nat: a port is free again when its flow is", test_release },
+	{ "nat: a wide range of lane ports keeps no flow from its own", test_wide_lane_range },
 	{ "nat: without a route there is no address", test_route },
 };
 
