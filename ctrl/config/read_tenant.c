@@ -18,6 +18,7 @@ static const struct sl_field limits_fields[] = {
 	LIMIT(dns_per_s),
 	LIMIT(names),
 	LIMIT(client_flows),
+	LIMIT(client_half_open),
 	LIMIT(client_new_flows_per_s),
 	LIMIT(client_dns_per_s),
 	LIMIT(client_names),

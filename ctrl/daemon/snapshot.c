@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sluice/ctrl/compile.h>
 #include <sluice/dp/plain.h>
+#include <sluice/dp/quota.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,14 @@ fill_tenant(struct daemon *d, struct snapshot *s, unsigned t, struct sl_config_e
 
 	to->name = from->name;
 	to->refuse_other_names = from->refuse_other;
+	to->limits = (struct sl_limits){ .flows = from->limits.flows,
+					 .new_flows_per_s = from->limits.new_flows_per_s,
+					 .dns_per_s = from->limits.dns_per_s };
+	to->client_limits = (struct sl_limits
+	){ .flows = from->limits.client_flows,
+	   .half_open = from->limits.client_half_open,
+	   .new_flows_per_s = from->limits.client_new_flows_per_s,
+	   .dns_per_s = from->limits.client_dns_per_s };
 	to->addresses = sl_service_addresses(d->service, t);
 	ret = sl_store_tenant_secret(d->store, from->id, secret);
 	if (ret != 0)
@@ -304,6 +313,8 @@ fill(struct daemon *d, struct snapshot *s, struct sl_config_errors *errors)
 	ret = fill_clients(d, s);
 	for (unsigned t = 0; ret == 0 && t < s->config->nb_tenants; t++)
 		ret = fill_tenant(d, s, t, errors);
+	if (ret == 0)
+		ret = sl_quota_reserve(d->dp, s->dp.nb_clients, s->dp.nb_tenants);
 	if (ret == 0)
 		ret = fill_pops(d, s);
 	if (ret == 0)

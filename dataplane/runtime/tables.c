@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <sluice/dp/crypto.h>
 #include <sluice/dp/dp.h>
+#include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/tables.h>
 #include <sluice/proto/fragment.h>
+#include <stdlib.h>
 
 static int
 create_sessions(struct sl_sessions *s, uint32_t nb_sessions)
@@ -60,12 +63,14 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 		SOCKET_ID_ANY
 	);
 	w->nat = create_nat(conf);
+	w->quota = calloc(1, sizeof(*w->quota));
+	w->flow_events = sl_flow_events_create();
 	w->aead = sl_aead_create(SL_AEAD_BEST);
 	w->reass = create_reass();
 	if (conf->nb_names != 0)
 		w->names = sl_names_cache_create(conf->nb_names, SOCKET_ID_ANY);
-	if (w->flows == NULL || w->nat == NULL || w->aead == NULL || w->reass == NULL ||
-	    (conf->nb_names != 0 && w->names == NULL))
+	if (w->flows == NULL || w->nat == NULL || w->quota == NULL || w->flow_events == NULL ||
+	    w->aead == NULL || w->reass == NULL || (conf->nb_names != 0 && w->names == NULL))
 		return -ENOMEM;
 	return 0;
 }
@@ -77,7 +82,7 @@ sl_tables_create(struct sl_dp *dp, const struct sl_tables_conf *conf, struct sl_
 
 	for (unsigned k = 0; ret == 0 && k < sl_dp_nb_workers(dp); k++)
 		ret = create_worker(sl_dp_worker(dp, k), conf, sessions);
-	return ret;
+	return ret == 0 ? sl_quota_reserve(dp, SL_QUOTA_PAGE_ROWS, SL_QUOTA_PAGE_ROWS) : ret;
 }
 
 void
@@ -88,11 +93,15 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 
 		sl_flow_table_destroy(w->flows);
 		rte_free(w->nat);
+		sl_quota_free(w->quota);
 		rte_free(w->reass);
 		sl_aead_destroy(w->aead);
 		sl_names_cache_destroy(w->names);
 		w->flows = NULL;
 		w->nat = NULL;
+		w->quota = NULL;
+		sl_flow_events_destroy(w->flow_events);
+		w->flow_events = NULL;
 		w->reass = NULL;
 		w->aead = NULL;
 		w->names = NULL;

@@ -1,20 +1,24 @@
 #include <netinet/in.h>
 #include <sluice/dns/addresses.h>
 #include <sluice/dp/admission.h>
+#include <sluice/dp/flow_event.h>
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/path_mtu.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/reject.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/record.h>
 
-#define SWEEP_PERIOD_DS 10u // the whole table is looked at this often
-#define SWEEP_MAX       4096u // records a tick, at most
-#define NAME_USE_S      8u // a flow says so often that its name is in use
-#define CLOSE_MAX       256u // flows ended a tick when the node stops
+#define SWEEP_PERIOD_DS      10u // the whole table is looked at this often
+#define SWEEP_MAX            4096u // records a tick, at most
+#define NAME_USE_S           8u // a flow says so often that its name is in use
+#define HALF_OPEN_PRESSED_DS 50u // idle time of half-open connections of a client with many
+#define CLOSE_MAX            256u // flows ended a tick when the node stops
 
 // A packet of this worker's own making, into its own mailbox: the next walk takes it.
 static bool
@@ -135,14 +139,10 @@ static void
 expire(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 {
 	struct sl_flow *f = sl_flow_at(w->flows, index);
-	uint16_t tenant = 0;
 
 	if (f->kind == SL_FLOW_CLIENT || reason == SL_CLOSE_SHUTDOWN)
 		sl_upkeep_close(w, f, reason);
-	if (f->kind == SL_FLOW_HOST)
-		tenant = w->sessions->sessions[f->link.session].tenant;
-	sl_link_close(&f->link);
-	sl_flow_del(w->flows, index, tenant, w->now_ns);
+	sl_flow_over(w, index, (uint8_t)reason);
 }
 
 // The client hears at once that its conversation is over, not with its next packet. False: no packet
@@ -191,12 +191,21 @@ look_at_client_flow(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 		);
 }
 
+// A handshake that nobody completes is given up early when its client has many of them.
+static bool
+is_flooding(const struct sl_worker *w, const struct sl_flow *f, uint32_t idle_ds)
+{
+	return f->kind == SL_FLOW_CLIENT && (uint8_t)f->key.scope_protocol == IPPROTO_TCP &&
+		sl_quota_is_half_open(f->tcp) && idle_ds > HALF_OPEN_PRESSED_DS &&
+		sl_quota_is_pressed(w, f->pop.client);
+}
+
 static void
 look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 {
 	uint32_t idle_ds = w->now_ds - f->last_seen_ds;
 
-	if (idle_ds > timeout_of(&w->timeouts, f)) {
+	if (idle_ds > timeout_of(&w->timeouts, f) || is_flooding(w, f, idle_ds)) {
 		expire(w, index, SL_CLOSE_DONE);
 		return;
 	}
@@ -295,5 +304,6 @@ sl_upkeep_tick(struct sl_worker *w)
 	if (unlikely(atomic_load_explicit(&w->is_closing, memory_order_acquire)))
 		close_all(w);
 	sweep(w);
+	sl_flow_events_tick(w, SL_DENIALS_DUE);
 	heartbeats(w);
 }

@@ -5,17 +5,19 @@
 #include <sluice/dns/answer.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/reply.h>
 #include <sluice/dp/trace.h>
 
 #define STEP_PKTS 16 // taken through the steps together: their queries fit the first cache
 
-enum edge { MALFORMED, NO_CLIENT, ROOM, CLIENT, PUNT, EDGE_COUNT };
+enum edge { MALFORMED, NO_CLIENT, ROOM, LIMITED, CLIENT, PUNT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "dns_answer_malformed",
 	[NO_CLIENT] = "dns_answer_no_client",
 	[ROOM] = "dns_answer_room",
+	[LIMITED] = "dns_answer_limited",
 	[CLIENT] = "client",
 	[PUNT] = "punt",
 };
@@ -69,6 +71,9 @@ dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 	if (a->nb_bytes == 0)
 		return MALFORMED;
 	tenant = sl_tenant_of_client(w, meta->client);
+	if (unlikely((tenant->limits.dns_per_s | tenant->client_limits.dns_per_s) != 0) &&
+	    sl_quota_query(w, meta->client) != SL_QUOTA_FREE)
+		return LIMITED;
 	a->context = (struct sl_answer_context){
 		.policy = tenant->policy,
 		.addresses = tenant->addresses,
@@ -128,4 +133,7 @@ SL_NODE(dns_answer, dns_answer_process, edges)
 SL_DROP(dns_answer_malformed, SL_PEER_FAULT, "DNS query is not one, or its lengths do not agree.")
 SL_DROP(dns_answer_no_client, SL_PEER_FAULT, "Packet to a resolver from a source that is no client."
 )
+SL_DROP(dns_answer_limited,
+	SL_EXPECTED,
+	"DNS query beyond what the client or its tenant may ask a second.")
 SL_DROP(dns_answer_room, SL_OUR_FAULT, "The packet buffer has no room for the answer.")

@@ -6,6 +6,7 @@
 // is dropped: no state is made for a packet from this side.
 #include "flow_common.h"
 
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/reject.h>
 
@@ -60,7 +61,7 @@ to_session_thread(struct sl_worker *w, struct sl_meta *meta, struct sl_flow *f)
 	meta->punt = SL_PUNT_ANSWER;
 	meta->token = f->query.token;
 	// The port is free again at once: an answer ends a query.
-	sl_flow_del(w->flows, meta->flow, 0, w->now_ns);
+	sl_flow_over(w, meta->flow, SL_CLOSE_DONE);
 	return PUNT;
 }
 

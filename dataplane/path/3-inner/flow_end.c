@@ -4,6 +4,7 @@
 // side is told: RST in window, or an ICMP error.
 #include "flow_common.h"
 
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/reject.h>
 
 enum edge { MALFORMED, STALE, TAKEN, CLIENT, HOST, EDGE_COUNT };
@@ -31,10 +32,9 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 	struct sl_flow *f = sl_flow_at(w->flows, index);
 	struct sl_meta *meta = sl_meta(m);
 	enum edge edge = f->kind == SL_FLOW_CLIENT ? CLIENT : HOST;
-	uint16_t tenant = w->sessions->sessions[f->link.session].tenant;
 
 	if (!is_news(f, reason)) {
-		sl_flow_del(w->flows, index, tenant, w->now_ns);
+		sl_flow_over(w, index, reason);
 		return TAKEN;
 	}
 	m->data_off = RTE_PKTMBUF_HEADROOM;
@@ -46,7 +46,7 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 		sl_reset_host(m, f);
 	}
 	meta->l4_offset = sizeof(struct rte_ipv4_hdr);
-	sl_flow_del(w->flows, index, tenant, w->now_ns);
+	sl_flow_over(w, index, reason);
 	return edge;
 }
 

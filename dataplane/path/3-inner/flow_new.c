@@ -4,6 +4,8 @@
 // under an older policy or whose session is gone. The decision is the one place where policy meets packets.
 #include "flow_up.h"
 
+#include <sluice/dp/flow_life.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/trace.h>
 #include <sluice/dp/upkeep.h>
 
@@ -32,10 +34,32 @@ static const char *const edges[EDGE_COUNT] = {
 	[PACK] = "pack",
 };
 
+// What is asked of policy for one packet, and what it said.
+struct asking {
+	struct sl_flow_key key;
+	struct sl_choice choice;
+	uint32_t name;
+	uint8_t quota; // enum sl_quota_verdict
+};
+
+// The flow log hears of what is refused.
+static void
+log_refusal(struct sl_worker *w, const struct sl_meta *meta, const struct asking *a)
+{
+	struct sl_refusal refusal = { .client = meta->client,
+				      .name = a->name,
+				      .choice = &a->choice,
+				      .reason = meta->reason,
+				      .quota = a->quota };
+
+	sl_flow_refused(w, &a->key, &refusal);
+}
+
 static inline enum edge
-refuse(struct sl_meta *meta, uint8_t reason)
+refuse(struct sl_worker *w, struct sl_meta *meta, const struct asking *a, uint8_t reason)
 {
 	meta->reason = reason;
+	log_refusal(w, meta, a);
 	return REJECT;
 }
 
@@ -84,12 +108,10 @@ pick_lane(const struct sl_worker *w, uint32_t session, uint64_t hash)
 }
 
 static enum sl_choice_verdict
-choose(struct sl_worker *w,
-       const struct sl_client *client,
-       const struct sl_flow_key *key,
-       struct sl_choice *choice,
-       uint32_t *name)
+choose(struct sl_worker *w, const struct sl_client *client, struct asking *a)
 {
+	const struct sl_flow_key *key = &a->key;
+	struct sl_choice *choice = &a->choice;
 	const struct sl_tenant *tenant = &w->snapshot->tenants[client->tenant];
 	uint32_t address = rte_be_to_cpu_32(sl_ip4_unmap(key->destination));
 	uint16_t port = rte_be_to_cpu_16(key->destination_port_be);
@@ -106,9 +128,9 @@ choose(struct sl_worker *w,
 			port,
 			sl_now_s(w),
 			choice,
-			name
+			&a->name
 		);
-	*name = SL_NO_NAME;
+	a->name = SL_NO_NAME;
 	sl_policy_match_address(tenant->policy, address, &matches);
 	return sl_policy_choose(tenant->policy, &matches, client->groups, protocol, port, choice);
 }
@@ -160,21 +182,23 @@ create(struct sl_worker *w, const struct sl_flow_key *key, uint32_t client, uint
 
 // The flow that goes on, or is made, for an admitted packet; SL_NO_FLOW with meta->reason set.
 static uint32_t
-admit(struct sl_worker *w,
-      struct sl_meta *meta,
-      const struct sl_flow_key *key,
-      const struct sl_choice *choice,
-      uint32_t name)
+admit(struct sl_worker *w, struct sl_meta *meta, struct asking *a)
 {
+	const struct sl_flow_key *key = &a->key;
+	bool is_new = meta->flow == SL_NO_FLOW;
 	struct sl_flow *f;
 	uint32_t session;
 
-	if (meta->flow == SL_NO_FLOW) {
+	if (is_new) {
 		session = pick_session(
-			w, choice->network, sl_hash(w->owner_key, key, sizeof(*key))
+			w, a->choice.network, sl_hash(w->owner_key, key, sizeof(*key))
 		);
 		meta->reason = SL_LOCAL_NO_CONNECTOR;
 		if (session == SL_NO_SESSION)
+			return SL_NO_FLOW;
+		meta->reason = SL_CLOSE_QUOTA;
+		a->quota = sl_quota_new_flow(w, meta->client, meta->protocol);
+		if (a->quota != SL_QUOTA_FREE)
 			return SL_NO_FLOW;
 		meta->flow = create(w, key, meta->client, session);
 		meta->reason = SL_CLOSE_TABLE_FULL;
@@ -182,9 +206,11 @@ admit(struct sl_worker *w,
 			return SL_NO_FLOW;
 	}
 	f = sl_flow_at(w->flows, meta->flow);
-	f->pop.name = name;
-	f->pop.resource = choice->resource;
+	f->pop.name = a->name;
+	f->pop.resource = a->choice.resource;
 	f->pop.generation = w->snapshot->generation;
+	if (is_new)
+		sl_flow_begun(w, meta->flow);
 	return meta->flow;
 }
 
@@ -195,8 +221,7 @@ end_flow(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 	if (index == SL_NO_FLOW)
 		return;
 	sl_upkeep_close(w, sl_flow_at(w->flows, index), reason);
-	sl_link_close(&sl_flow_at(w->flows, index)->link);
-	sl_flow_del(w->flows, index, 0, w->now_ns);
+	sl_flow_over(w, index, (uint8_t)reason);
 }
 
 static bool
@@ -225,40 +250,51 @@ send_up(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	}
 }
 
+// Policy does not admit it: how the client hears of that.
+static enum edge
+turn_away(struct sl_worker *w, struct sl_meta *meta, const struct asking *a, rte_be32_t destination)
+{
+	bool is_denied = a->choice.verdict == SL_CHOICE_DENIED;
+
+	meta->reason = is_denied ? SL_CLOSE_POLICY : SL_LOCAL_UNKNOWN_ADDRESS;
+	log_refusal(w, meta, a);
+	if (is_denied && a->choice.deny == SL_POLICY_SILENT)
+		return SILENT;
+	if (!is_denied && !sl_is_answerable(w->net, destination))
+		return ELSEWHERE;
+	return REJECT;
+}
+
 static inline enum edge
 flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct sl_meta *meta = sl_meta(m);
-	struct sl_choice choice;
-	struct sl_flow_key key;
-	uint32_t name, index;
+	struct asking a = { .quota = SL_QUOTA_FREE };
+	uint32_t index;
 
-	if (sl_flow_up_key(m, &key) != SL_UP_KEY_OK)
+	if (sl_flow_up_key(m, &a.key) != SL_UP_KEY_OK)
 		return MALFORMED;
 	// A packet before this one in the burst may have made the flow, or ended it.
-	meta->flow = sl_flow_find(w->flows, &key);
+	meta->flow = sl_flow_find(w->flows, &a.key);
 	meta->client = sl_client_of(w, meta, ip->src_addr);
 	sl_trace_flag(w, meta);
 	if (meta->client == SL_NO_CLIENT) {
 		end_flow(w, meta->flow, SL_CLOSE_POLICY);
 		return NO_CLIENT;
 	}
+	// The address is another client's now: what its former holder had is not theirs.
+	if (meta->flow != SL_NO_FLOW &&
+	    sl_flow_at(w->flows, meta->flow)->pop.client != meta->client) {
+		end_flow(w, meta->flow, SL_CLOSE_POLICY);
+		meta->flow = SL_NO_FLOW;
+	}
 	if (meta->flow == SL_NO_FLOW && meta->protocol == IPPROTO_TCP &&
 	    (sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_RST_FLAG))
 		return RESET;
-	if (choose(w, &w->snapshot->clients[meta->client], &key, &choice, &name) !=
-	    SL_CHOICE_ADMITTED) {
+	if (choose(w, &w->snapshot->clients[meta->client], &a) != SL_CHOICE_ADMITTED) {
 		end_flow(w, meta->flow, SL_CLOSE_POLICY);
-		if (choice.verdict == SL_CHOICE_DENIED && choice.deny == SL_POLICY_SILENT)
-			return SILENT;
-		if (choice.verdict == SL_CHOICE_UNKNOWN && !sl_is_answerable(w->net, ip->dst_addr))
-			return ELSEWHERE;
-		return refuse(
-			meta,
-			choice.verdict == SL_CHOICE_DENIED ? SL_CLOSE_POLICY
-							   : SL_LOCAL_UNKNOWN_ADDRESS
-		);
+		return turn_away(w, meta, &a, ip->dst_addr);
 	}
 	if (meta->flow != SL_NO_FLOW && !is_session_up(w, sl_flow_at(w->flows, meta->flow))) {
 		end_flow(w, meta->flow, SL_CLOSE_SHUTDOWN);
@@ -266,10 +302,13 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		// The connector's end of a conversation died with it; datagrams may go on elsewhere.
 		if (meta->protocol == IPPROTO_TCP &&
 		    !(sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_SYN_FLAG))
-			return refuse(meta, SL_CLOSE_SHUTDOWN);
+			return refuse(w, meta, &a, SL_CLOSE_SHUTDOWN);
 	}
-	index = admit(w, meta, &key, &choice, name);
-	return index == SL_NO_FLOW ? REJECT : send_up(w, m, index);
+	index = admit(w, meta, &a);
+	if (index != SL_NO_FLOW)
+		return send_up(w, m, index);
+	log_refusal(w, meta, &a);
+	return REJECT;
 }
 
 static uint16_t

@@ -5,6 +5,7 @@
 // ip4_output the mbuf is the packet the OPEN carried; an ACCEPT goes to tunnel_pack beside it.
 #include "flow_host.h"
 
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 
@@ -263,6 +264,8 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 			     .tenant = w->sessions->sessions[meta->session].tenant };
 	rte_be32_t address = 0;
 	uint32_t index;
+	enum edge edge;
+	bool is_new;
 	uint8_t reason;
 	size_t used;
 
@@ -275,7 +278,8 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 	if (index != SL_NO_FLOW &&
 	    (uint8_t)sl_flow_at(w->flows, index)->key.scope_protocol != o.open.protocol)
 		return MALFORMED;
-	if (index == SL_NO_FLOW) {
+	is_new = index == SL_NO_FLOW;
+	if (is_new) {
 		if (search(w, meta, &o))
 			return HANDOVER;
 		if (sl_open_missed(o.open.open_flags, false, true) == SL_OPEN_REJECT)
@@ -293,7 +297,10 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 		if (index == SL_NO_FLOW)
 			return reject(m, &o, reason);
 	}
-	return accept_flow(w, m, &o, index, accept);
+	edge = accept_flow(w, m, &o, index, accept);
+	if (is_new)
+		sl_flow_begun(w, index);
+	return edge;
 }
 
 static uint16_t

@@ -6,6 +6,7 @@
 #include "flow_common.h"
 
 #include <sluice/dp/admission.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/trace.h>
 
 enum edge { BAD_FLOW, STALE, SHORT, REVOKED, TTL, ANSWER, CLIENT, EDGE_COUNT };
@@ -26,10 +27,12 @@ track(struct sl_worker *w, struct sl_flow *f, const struct sl_rec *rec)
 	struct rte_tcp_hdr
 		*tcp = (struct rte_tcp_hdr *)((uintptr_t)rec->body - SL_WIRE_TCP_SKIP_BYTES);
 	uint16_t l4_bytes = (uint16_t)(rec->nb_bytes + SL_WIRE_TCP_SKIP_BYTES);
+	uint8_t tcp_before = f->tcp;
 
 	if (unlikely(tcp->tcp_flags & RTE_TCP_SYN_FLAG))
 		sl_tcp_clamp_mss(tcp, l4_bytes, sl_flow_mss(w, f));
 	sl_tcp_track(f, tcp, l4_bytes, SL_DOWN);
+	sl_quota_follow(w, f, tcp_before);
 }
 
 static inline void

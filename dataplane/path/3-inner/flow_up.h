@@ -4,6 +4,7 @@
 
 #include "flow_common.h"
 
+#include <sluice/dp/quota.h>
 #include <sluice/dp/reject.h>
 
 enum sl_up_key { SL_UP_KEY_OK, SL_UP_KEY_MALFORMED, SL_UP_KEY_NOT_CARRIED };
@@ -68,7 +69,7 @@ sl_flow_up(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, uint32_t 
 	const struct sl_session *session = &w->sessions->sessions[f->link.session];
 	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta), mtu = sl_flow_mtu(w, f, meta->protocol);
 	enum sl_link_send send;
-	uint8_t tcp_flags = 0;
+	uint8_t tcp_flags = 0, tcp_before;
 
 	if (unlikely(ip->time_to_live <= 1))
 		return sl_flow_up_refuse(meta, SL_LOCAL_TTL, 0, SL_UP_TTL);
@@ -82,7 +83,9 @@ sl_flow_up(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, uint32_t 
 		tcp_flags = tcp->tcp_flags;
 		if (unlikely(tcp_flags & RTE_TCP_SYN_FLAG))
 			sl_tcp_clamp_mss(tcp, l4_bytes, sl_flow_mss(w, f));
+		tcp_before = f->tcp;
 		sl_tcp_track(f, tcp, l4_bytes, SL_UP);
+		sl_quota_follow(w, f, tcp_before);
 	}
 	sl_flow_seen(f, w, SL_UP, (uint16_t)(l4_bytes + sizeof(*ip)));
 	send = sl_link_send(

@@ -270,6 +270,7 @@ struct sl_config_tenant_limits {
 	uint32_t dns_per_s;
 	uint32_t names; // assigned addresses
 	uint32_t client_flows;
+	uint32_t client_half_open; // 0: an eighth of the node's flows
 	uint32_t client_new_flows_per_s;
 	uint32_t client_dns_per_s;
 	uint32_t client_names; // wildcard names first asked by one client

@@ -25,12 +25,22 @@ struct sl_client {
 	const char *name; // owned by the snapshot
 };
 
+// What may be used, 0 in any: no limit but the node's tables (half_open: see quota.h).
+struct sl_limits {
+	uint32_t flows; // live
+	uint32_t half_open; // of a client alone
+	uint32_t new_flows_per_s;
+	uint32_t dns_per_s;
+};
+
 struct sl_tenant {
 	const char *name;
 	const struct sl_policy *policy; // names, resources, rules
 	struct sl_addresses *addresses; // name and address table; outlives snapshots
 	uint8_t flow_secret[16]; // of flow keys; durable
 	bool refuse_other_names; // REFUSED instead of forwarding
+	struct sl_limits limits; // of all its clients together
+	struct sl_limits client_limits; // of each
 };
 
 // A remote network and the sessions that reach it.
