@@ -42,16 +42,6 @@ static_assert(SL_WORKER_FLOWS_MAX <= SL_SLOTS_MAX, "flows of a worker");
 #define SLOT_BYTES (sizeof(struct sl_slots_rest) + 2u)
 #define BASE_BYTES (64u * MB)
 
-static uint64_t
-power_of_two(uint64_t n)
-{
-	uint64_t p = 1;
-
-	while (p < n)
-		p <<= 1;
-	return p;
-}
-
 static uint32_t
 count_mbufs(const struct sl_config *config)
 {
@@ -94,11 +84,9 @@ session_bytes(const struct sl_config *config)
 static uint64_t
 index_bytes(uint64_t nb_records)
 {
-	uint64_t nb = power_of_two(nb_records / 5 + 1 < 16 ? 16 : nb_records / 5 + 1);
+	uint64_t nb = RTE_MAX(nb_records / 6 + 1, 16u);
 
-	if (nb * 8 * 6 / 10 < nb_records)
-		nb *= 2;
-	return (nb + nb / 32 + 8) * sizeof(struct sl_index_bucket);
+	return (nb + nb / 64 + 8) * sizeof(struct sl_index_bucket);
 }
 
 static uint64_t

@@ -103,6 +103,7 @@ sl_dp_create(const struct sl_dp_conf *conf)
 	if (rc == 0) {
 		dp->conf = *conf;
 		dp->net = *conf->net;
+		sl_net_index(&dp->net);
 		dp->clock = conf->clock == NULL ? &dp->machine_clock : conf->clock;
 		snprintf(dp->name, sizeof(dp->name), "%s", conf->name);
 		dp->session_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -8,6 +8,7 @@
 #include <rte_lcore.h>
 
 #include <errno.h>
+#include <sluice/dp/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ drop_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16
 {
 	(void)graph;
 	(void)node;
-	rte_pktmbuf_free_bulk((struct rte_mbuf **)objs, nb);
+	sl_buffers_free((struct rte_mbuf *const *)objs, nb);
 	return nb;
 }
 

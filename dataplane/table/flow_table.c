@@ -49,7 +49,7 @@ is_key(uint32_t number, const void *arg)
 {
 	const struct by_key *want = arg;
 
-	return memcmp(&want->flows[number].key, want->key, sizeof(*want->key)) == 0;
+	return sl_flow_key_is(&want->flows[number].key, want->key);
 }
 
 uint32_t
@@ -61,45 +61,33 @@ sl_flow_find(const struct sl_flow_table *t, const struct sl_flow_key *key)
 	return sl_index_find(&t->by_key, hash, is_key, &want);
 }
 
-// The record that the first matching tag names, so that its line is on its way before the compare.
-static inline void
-prefetch_record(const struct sl_flow_table *t, uint64_t hash)
-{
-	uint16_t tag = sl_index_tag(hash);
-	const struct sl_index_bucket *b = &t->by_key.buckets[sl_index_first(&t->by_key, hash)];
-	uint32_t hits = sl_index_match(b, tag);
-
-	if (hits == 0) {
-		b = &t->by_key.buckets[sl_index_second(&t->by_key, hash)];
-		hits = sl_index_match(b, tag);
-	}
-	if (hits != 0) {
-		const struct sl_flow *f = &t->flows[b->numbers[__builtin_ctz(hits)]];
-
-		rte_prefetch0(f);
-		rte_prefetch0((const uint8_t *)f + RTE_CACHE_LINE_SIZE);
-	}
-}
-
+// What may be there is asked for in three steps, each for the whole burst: buckets, records, and where a
+// guess was wrong, which is rare, the search in full.
 void
 sl_flow_find_bulk(
 	const struct sl_flow_table *t,
-	const struct sl_flow_key *const keys[],
+	const struct sl_flow_key keys[],
 	unsigned nb,
 	uint32_t found[]
 )
 {
 	uint64_t hashes[BULK_MAX];
 
-	sl_hash40_bulk(&t->hash_key, (const void *const *)keys, nb, hashes);
+	sl_hash40_bulk(&t->hash_key, keys, nb, hashes);
 	for (unsigned i = 0; i < nb; i++)
 		sl_index_prefetch(&t->by_key, hashes[i]);
-	for (unsigned i = 0; i < nb; i++)
-		prefetch_record(t, hashes[i]);
 	for (unsigned i = 0; i < nb; i++) {
-		struct by_key want = { t->flows, keys[i] };
+		found[i] = sl_index_guess(&t->by_key, hashes[i]);
+		if (unlikely(found[i] == SL_NO_FLOW))
+			continue;
+		rte_prefetch0(&t->flows[found[i]]);
+		rte_prefetch0_write(t->flows[found[i]].client_line);
+	}
+	for (unsigned i = 0; i < nb; i++) {
+		struct by_key want = { t->flows, &keys[i] };
 
-		found[i] = sl_index_find(&t->by_key, hashes[i], is_key, &want);
+		if (unlikely(found[i] == SL_NO_FLOW || !is_key(found[i], &want)))
+			found[i] = sl_index_find(&t->by_key, hashes[i], is_key, &want);
 	}
 }
 

@@ -50,15 +50,13 @@ hash_aes(const struct sl_hash_key *key, const uint8_t *p, size_t nb_bytes)
 }
 
 __attribute__((target("aes"))) static void
-hash40_bulk_aes(
-	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
-)
+hash40_bulk_aes(const struct sl_hash_key *key, const void *items, unsigned nb, uint64_t hashes[])
 {
 	const __m128i *k = (const __m128i *)(const void *)key->secret;
 	const __m128i first = _mm_xor_si128(k[0], _mm_set1_epi32(40));
 
 	for (unsigned i = 0; i < nb; i++) {
-		const __m128i *p = items[i];
+		const __m128i *p = (const __m128i *)(const void *)((const uint8_t *)items + i * 40);
 		__m128i state = mix(first, _mm_loadu_si128(p), k);
 
 		state = mix(state, _mm_loadu_si128(p + 1), k);
@@ -120,14 +118,12 @@ sl_hash(const struct sl_hash_key *key, const void *data, size_t nb_bytes)
 }
 
 void
-sl_hash40_bulk(
-	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
-)
+sl_hash40_bulk(const struct sl_hash_key *key, const void *items, unsigned nb, uint64_t hashes[])
 {
 	if (has_aes) {
 		hash40_bulk_aes(key, items, nb, hashes);
 		return;
 	}
 	for (unsigned i = 0; i < nb; i++)
-		hashes[i] = hash_sip(key, items[i], 40);
+		hashes[i] = hash_sip(key, (const uint8_t *)items + i * 40, 40);
 }

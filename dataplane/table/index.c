@@ -6,12 +6,10 @@
 int
 sl_index_create(struct sl_index *ix, uint32_t nb_records, int socket_id)
 {
-	// 60 % full at most: beyond that two choices leave too much to the chain.
-	uint32_t nb = rte_align32pow2(RTE_MAX(nb_records / 5u + 1u, 16u));
+	// Three quarters full at most: of 10 M at random, one in 100,000 then needs the chain.
+	uint32_t nb = RTE_MAX(nb_records / 6u + 1u, 16u);
 
-	if ((uint64_t)nb * 8 * 6 / 10 < nb_records)
-		nb *= 2;
-	*ix = (struct sl_index){ .nb_buckets = nb, .mask = nb - 1, .nb_overflow = nb / 32 + 8 };
+	*ix = (struct sl_index){ .nb_buckets = nb, .nb_overflow = nb / 64 + 8 };
 	ix->buckets = rte_zmalloc_socket(
 		"sl_index",
 		((size_t)nb + ix->nb_overflow) * sizeof(*ix->buckets),

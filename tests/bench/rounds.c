@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FLOOR_REPETITIONS 40u
-#define PROFILE_BATCHES   4u
+#define PROFILE_BATCHES   24u
 #define SMALL_FRAME       64u
 
 enum mode { MODE_TIMED, MODE_TAPPED, MODE_PROFILED, MODE_SILENT };

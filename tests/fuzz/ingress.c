@@ -24,6 +24,7 @@ static struct sl_net net = {
 	.tunnel_port_first = 4500,
 	.tunnel_port_last = 4503,
 	.wireguard_port = 51820,
+	.pool_bits = 12,
 	.resolvers = { RTE_BE32(0x645f00fb) },
 	.nb_resolvers = 1,
 };
@@ -45,7 +46,7 @@ local(struct rte_mbuf *m, rte_edge_t edge)
 		rte_edge_t sorted = udp_input_verdict(&worker, m);
 
 		hold(sorted < SL_UDP_EDGE_COUNT);
-		hold((sorted == SL_UDP_PUNT) == (sl_meta(m)->punt == SL_PUNT_HANDSHAKE));
+		hold(sorted != SL_UDP_PUNT || sl_meta(m)->punt == SL_PUNT_HANDSHAKE);
 	}
 }
 
@@ -81,6 +82,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t nb_bytes)
 	m->nb_segs = 1;
 	m->pkt_len = m->data_len = (uint16_t)nb_bytes;
 	m->priv_size = sizeof(struct sl_meta);
+	if (net.pool_mask == 0)
+		sl_net_index(&net);
 	edge = eth_input_verdict(&worker, m);
 	hold(edge < SL_ETH_EDGE_COUNT);
 	if (edge == SL_ETH_IP4)

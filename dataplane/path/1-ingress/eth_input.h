@@ -51,8 +51,9 @@ eth_input_untag(const struct rte_mbuf *m, uint16_t *type, uint16_t *vlan, uint16
 	return true;
 }
 
-static inline rte_edge_t
-eth_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
+// Frames that are tagged, not IPv4, not for us, or not whole.
+static __rte_noinline rte_edge_t
+eth_input_rare(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	struct sl_meta *meta = sl_meta(m);
@@ -74,4 +75,27 @@ eth_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4)))
 		return SL_ETH_IP4;
 	return type == RTE_BE16(RTE_ETHER_TYPE_ARP) ? SL_ETH_ARP : SL_ETH_BAD_TYPE;
+}
+
+// Untagged IPv4 to the port's own address: decided by two words, with the metadata as it came.
+static inline rte_edge_t
+eth_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
+{
+	const struct sl_port *port = &w->net->ports[sl_meta(m)->port];
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	uint64_t to, own;
+
+	if (unlikely(m->data_len < sizeof(*eth) + sizeof(own)))
+		return eth_input_rare(w, m);
+	memcpy(&to, eth, sizeof(to));
+	memcpy(&own, port->mac.addr_bytes, sizeof(own));
+	if (unlikely(((to ^ own) << 16) != 0) ||
+	    unlikely(eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4)) ||
+	    unlikely((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) ||
+	    unlikely(port->vlan != 0) || unlikely(m->nb_segs != 1))
+		return eth_input_rare(w, m);
+	m->data_off = (uint16_t)(m->data_off + sizeof(*eth));
+	m->data_len = (uint16_t)(m->data_len - sizeof(*eth));
+	m->pkt_len -= (uint32_t)sizeof(*eth);
+	return SL_ETH_IP4;
 }

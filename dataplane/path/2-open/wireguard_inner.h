@@ -60,11 +60,9 @@ wireguard_inner_local_udp(const struct rte_mbuf *m)
 {
 	switch (udp_input_check(m)) {
 	case SL_UDP_OTHER:
-		return SL_WG_INNER_GOOD;
+		return sl_udp_is_intact(m) ? SL_WG_INNER_GOOD : SL_WG_INNER_UDP_CHECKSUM;
 	case SL_UDP_LENGTH:
 		return SL_WG_INNER_UDP_LENGTH;
-	case SL_UDP_CHECKSUM:
-		return SL_WG_INNER_UDP_CHECKSUM;
 	default:
 		return SL_WG_INNER_UDP_RUNT;
 	}

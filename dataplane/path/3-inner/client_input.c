@@ -49,10 +49,11 @@ client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct sl_meta *meta = sl_meta(m);
+	uint32_t what = sl_net_local(w->net, ip->dst_addr);
 	uint8_t owner;
 
 	// An answer to a query of our own; its owner is another computation.
-	if (meta->protocol == IPPROTO_UDP && unlikely(sl_net_port_of(w->net, ip->dst_addr) != NULL))
+	if (unlikely((what & SL_LOCAL_PORT) != 0) && meta->protocol == IPPROTO_UDP)
 		return OWN;
 	owner = sl_client_owner(w, sl_scope(meta), ip->src_addr);
 	if (owner != w->idx) {
@@ -60,7 +61,7 @@ client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		meta->stage = SL_STAGE_CLIENT;
 		return HANDOVER;
 	}
-	if (unlikely(sl_is_resolver(w->net, ip->dst_addr)))
+	if (unlikely((what & SL_LOCAL_RESOLVER) != 0))
 		return to_resolver(m, meta);
 	if (likely(meta->protocol == IPPROTO_TCP || meta->protocol == IPPROTO_UDP))
 		return FLOW;

@@ -10,13 +10,25 @@
 #include <sluice/dp/nat.h>
 #include <sluice/dp/reject.h>
 
-enum edge { MALFORMED, NOT_CARRIED, NO_FLOW, UNSENT, HANDOVER, PUNT, REJECT, PACK, EDGE_COUNT };
+enum edge {
+	MALFORMED,
+	NOT_CARRIED,
+	NO_FLOW,
+	UNSENT,
+	CHECKSUM,
+	HANDOVER,
+	PUNT,
+	REJECT,
+	PACK,
+	EDGE_COUNT
+};
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "flow_collect_malformed",
 	[NOT_CARRIED] = "flow_collect_not_carried",
 	[NO_FLOW] = "flow_collect_no_flow",
 	[UNSENT] = "flow_collect_unsent",
+	[CHECKSUM] = "flow_collect_checksum",
 	[HANDOVER] = "handover",
 	[PUNT] = "punt",
 	[REJECT] = "reject",
@@ -56,8 +68,12 @@ key_of(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow_key *key)
 }
 
 static enum edge
-to_session_thread(struct sl_worker *w, struct sl_meta *meta, struct sl_flow *f)
+to_session_thread(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f)
 {
+	struct sl_meta *meta = sl_meta(m);
+
+	if (!sl_udp_is_intact(m))
+		return CHECKSUM;
 	meta->punt = SL_PUNT_ANSWER;
 	meta->token = f->query.token;
 	// The port is free again at once: an answer ends a query.
@@ -93,7 +109,7 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	meta->flow = index;
 	f = sl_flow_at(w->flows, index);
 	if (f->kind == SL_FLOW_QUERY)
-		return to_session_thread(w, meta, f);
+		return to_session_thread(w, m, f);
 	if (is_too_big(w, m, f))
 		return REJECT;
 	send = sl_link_send(&f->link, sl_flow_peer(w, f->link.session, 0).epoch, w->now_ds);
@@ -103,8 +119,7 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	if (meta->protocol == IPPROTO_TCP)
 		sl_tcp_track(f, sl_flow_tcp(m, meta), l4_bytes, SL_DOWN);
 	sl_flow_seen(f, w, SL_DOWN, (uint16_t)(l4_bytes + sizeof(struct rte_ipv4_hdr)));
-	sl_flow_strip(m, meta, f->sum_strip);
-	sl_flow_put_data(m, meta, &f->link, sl_flow_id(w->flows, index), send);
+	sl_flow_to_record(m, meta, f, sl_flow_id(w->flows, index), send);
 	return PACK;
 }
 
@@ -113,17 +128,15 @@ flow_collect_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 {
 	struct sl_worker *w = sl_node_worker(node);
 	struct sl_flow_key keys[RTE_GRAPH_BURST_SIZE];
-	const struct sl_flow_key *wanted[RTE_GRAPH_BURST_SIZE];
 	uint32_t found[RTE_GRAPH_BURST_SIZE];
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 	uint16_t nb_wanted = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
-		edge[i] = (rte_edge_t)key_of(w, objs[i], &keys[i]);
-		if (edge[i] == PACK)
-			wanted[nb_wanted++] = &keys[i];
+		edge[i] = (rte_edge_t)key_of(w, objs[i], &keys[nb_wanted]);
+		nb_wanted = (uint16_t)(nb_wanted + (edge[i] == PACK));
 	}
-	sl_flow_find_bulk(w->flows, wanted, nb_wanted, found);
+	sl_flow_find_bulk(w->flows, keys, nb_wanted, found);
 	for (uint16_t i = 0; i < nb_wanted; i++)
 		if (found[i] != SL_NO_FLOW)
 			sl_flow_prefetch_session(w, sl_flow_at(w->flows, found[i]));
@@ -146,4 +159,7 @@ SL_DROP(flow_collect_malformed,
 	"Transport header is cut, or its length is not the packet's.")
 SL_DROP(flow_collect_not_carried, SL_PEER_FAULT, "Packet to this node of a kind that no flow has.")
 SL_DROP(flow_collect_no_flow, SL_PEER_FAULT, "Packet to this node that answers nothing it sent.")
+SL_DROP(flow_collect_checksum,
+	SL_PEER_FAULT,
+	"Answer to a query of our own whose UDP checksum is wrong.")
 SL_DROP(flow_collect_unsent, SL_EXPECTED, "Answer for a flow whose PoP is away.")

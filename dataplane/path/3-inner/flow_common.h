@@ -48,10 +48,11 @@ sl_flow_l4_bytes(const struct rte_mbuf *m, const struct sl_meta *meta)
 static inline bool
 sl_flow_l4_is_sound(const struct rte_mbuf *m, const struct sl_meta *meta)
 {
+	const struct sl_carry_shape *shape = &sl_carry_shapes[meta->protocol];
 	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
 	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, meta->l4_offset);
 
-	if (l4_bytes < sl_carry_skip_bytes(meta->protocol) + sl_carry_min_bytes(meta->protocol))
+	if (l4_bytes < shape->skip_bytes + shape->min_bytes)
 		return false;
 	if (meta->protocol == IPPROTO_UDP)
 		return sl_get16(l4 + 4) == l4_bytes;
@@ -121,53 +122,50 @@ sl_flow_make_headroom(struct rte_mbuf *m, uint16_t nb_bytes)
 	return true;
 }
 
-// Turn the packet at L3 into the carried octets of its transport part; TOS and TTL go to meta.
+// Turn the packet at L3 into a record: strip its transport part to what is carried, put a DATA header
+// before it (and an ACCEPT before that, when due). TOS and TTL go to meta.
 static inline void
-sl_flow_strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
-{
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
-	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
-	uint8_t *body;
-
-	meta->tos = ip->type_of_service;
-	meta->ttl = ip->time_to_live;
-	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
-	m->data_len = (uint16_t)(l4_bytes - (body - l4));
-	m->pkt_len = m->data_len;
-	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
-}
-
-// Put a DATA header (and ACCEPT in front, when due) before carried octets.
-static inline void
-sl_flow_put_data(
+sl_flow_to_record(
 	struct rte_mbuf *m,
 	struct sl_meta *meta,
-	const struct sl_flow_link *link,
+	const struct sl_flow *f,
 	uint32_t own_flow,
 	enum sl_link_send send
 )
 {
-	uint8_t flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl);
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint8_t *l4 = (uint8_t *)(uintptr_t)ip + meta->l4_offset;
+	uint16_t l4_bytes = (uint16_t)(rte_be_to_cpu_16(ip->total_length) - meta->l4_offset);
+	uint8_t flags = sl_rec_tos_ttl_flag(ip->type_of_service, ip->time_to_live);
 	struct sl_rec rec = { .type = SL_RECORD_DATA,
 			      .flags = flags,
-			      .generation = link->peer_generation,
-			      .flow = link->peer_flow,
-			      .nb_bytes = rte_pktmbuf_data_len(m),
-			      .tos = meta->tos,
-			      .ttl = meta->ttl };
+			      .generation = f->link.peer_generation,
+			      .flow = f->link.peer_flow,
+			      .tos = ip->type_of_service,
+			      .ttl = ip->time_to_live };
+	uint8_t *start, *end = l4 + l4_bytes;
 
-	sl_rec_put((uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_rec_head_bytes(flags)), &rec);
-	if (send == SL_SEND_ACCEPT_DATA)
+	meta->tos = rec.tos;
+	meta->ttl = rec.ttl;
+	meta->session = f->link.session;
+	meta->lane = f->link.lane;
+	start = sl_carry_strip(l4, l4_bytes, meta->protocol, f->sum_strip);
+	rec.nb_bytes = (uint32_t)(end - start);
+	start -= sl_rec_head_bytes(flags);
+	sl_rec_put(start, &rec);
+	if (unlikely(send == SL_SEND_ACCEPT_DATA)) {
+		start -= SL_REC_ACCEPT_BYTES;
 		sl_accept_put(
-			(uint8_t *)rte_pktmbuf_prepend(m, SL_REC_ACCEPT_BYTES),
-			link->peer_flow,
-			link->peer_generation,
+			start,
+			f->link.peer_flow,
+			f->link.peer_generation,
 			own_flow,
-			link->own_generation
+			f->link.own_generation
 		);
-	meta->session = link->session;
-	meta->lane = link->lane;
+	}
+	m->data_off = (uint16_t)(m->data_off + (start - (const uint8_t *)ip));
+	m->data_len = (uint16_t)(end - start);
+	m->pkt_len = m->data_len;
 }
 
 // What the packet out of a record is to look like.

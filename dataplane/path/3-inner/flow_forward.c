@@ -54,21 +54,19 @@ flow_forward_burst(struct rte_graph *graph, struct rte_node *node, void **objs, 
 {
 	struct sl_worker *w = sl_node_worker(node);
 	struct sl_flow_key keys[RTE_GRAPH_BURST_SIZE];
-	const struct sl_flow_key *wanted[RTE_GRAPH_BURST_SIZE];
 	uint32_t found[RTE_GRAPH_BURST_SIZE];
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 	uint16_t nb_wanted = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
-		enum sl_up_key key = sl_flow_up_key(objs[i], &keys[i]);
+		enum sl_up_key key = sl_flow_up_key(objs[i], &keys[nb_wanted]);
 
 		edge[i] = key == SL_UP_KEY_OK        ? PACK
 			: key == SL_UP_KEY_MALFORMED ? MALFORMED
 						     : NOT_CARRIED;
-		if (edge[i] == PACK)
-			wanted[nb_wanted++] = &keys[i];
+		nb_wanted = (uint16_t)(nb_wanted + (edge[i] == PACK));
 	}
-	sl_flow_find_bulk(w->flows, wanted, nb_wanted, found);
+	sl_flow_find_bulk(w->flows, keys, nb_wanted, found);
 	for (uint16_t i = 0; i < nb_wanted; i++)
 		if (found[i] != SL_NO_FLOW)
 			sl_flow_prefetch_session(w, sl_flow_at(w->flows, found[i]));

@@ -81,6 +81,23 @@ derive_flow_key(
 	sl_flowkey_derive(&key, &input, flow_key);
 }
 
+// Turn the packet at L3 into the carried octets of its transport part; TOS and TTL go to meta.
+static void
+strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
+	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
+	uint8_t *body;
+
+	meta->tos = ip->type_of_service;
+	meta->ttl = ip->time_to_live;
+	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
+	m->data_len = (uint16_t)(l4_bytes - (body - l4));
+	m->pkt_len = m->data_len;
+	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
+}
+
 enum sl_up
 sl_flow_up_open(
 	struct sl_worker *w,
@@ -102,9 +119,12 @@ sl_flow_up_open(
 		.port = rte_be_to_cpu_16(f->key.destination_port_be),
 		.flow_key = flow_key,
 	};
-	struct sl_rec rec = { .type = SL_RECORD_OPEN, .tos = meta->tos, .ttl = meta->ttl };
+	struct sl_rec rec = { .type = SL_RECORD_OPEN };
 	uint8_t *p;
 
+	strip(m, meta, f->sum_strip);
+	rec.tos = meta->tos;
+	rec.ttl = meta->ttl;
 	if (!find_destination(w, f, &destination))
 		return SL_UP_UNSENT;
 	derive_flow_key(w, f, &destination, flow_key);

@@ -43,7 +43,7 @@ enum sl_up {
 	SL_UP_NO_SESSION, // reject
 };
 
-// The uncommon case: the packet travels in an OPEN. `body` octets stand in the mbuf.
+// The uncommon case: the packet travels in an OPEN.
 enum sl_up sl_flow_up_open(
 	struct sl_worker *w,
 	struct rte_mbuf *m,
@@ -93,9 +93,8 @@ sl_flow_up(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, uint32_t 
 		(uint16_t)atomic_load_explicit(&session->epoch, memory_order_relaxed),
 		w->now_ds
 	);
-	sl_flow_strip(m, meta, f->sum_strip);
 	if (likely(send == SL_SEND_DATA)) {
-		sl_flow_put_data(m, meta, &f->link, 0, send);
+		sl_flow_to_record(m, meta, f, 0, send);
 		return SL_UP_PACK;
 	}
 	if (send == SL_SEND_OPEN)

@@ -123,8 +123,10 @@ prefetch_flow(const struct sl_worker *w, uint32_t id)
 {
 	const struct sl_flow *f = sl_flow_of_id(w->flows, id);
 
-	rte_prefetch0(f);
-	rte_prefetch0((const uint8_t *)f + RTE_CACHE_LINE_SIZE);
+	if (unlikely(f == NULL))
+		return;
+	rte_prefetch0_write(f);
+	rte_prefetch0_write(f->client_line);
 }
 
 static inline enum edge
@@ -201,22 +203,23 @@ put(struct rte_graph *graph,
 }
 
 // A record of its own mbuf, copied out of `from`; NULL without one.
-static struct rte_mbuf *
+static inline struct rte_mbuf *
 copy_record(
 	struct sl_worker *w,
 	struct spares *spares,
-	struct rte_mbuf *from,
+	const struct sl_meta *from,
 	const uint8_t *at,
 	uint16_t nb_bytes
 )
 {
 	struct rte_mbuf *m = spares_next(w, spares);
 
-	if (m == NULL)
+	if (unlikely(m == NULL))
 		return NULL;
-	*sl_meta(m) = *sl_meta(from);
-	rte_memcpy(rte_pktmbuf_append(m, nb_bytes), at, nb_bytes);
-	w->stats.created++;
+	*sl_meta(m) = *from;
+	m->data_len = nb_bytes;
+	m->pkt_len = nb_bytes;
+	spares_copy(rte_pktmbuf_mtod(m, uint8_t *), at, nb_bytes);
 	return m;
 }
 
@@ -240,50 +243,59 @@ edge_of(struct sl_worker *w, struct rte_mbuf *m, enum sl_rec_verdict verdict, st
 
 // Take `m` apart. The last record stays in `m` itself, whose edge is returned; without packet buffers
 // the rest of the datagram is lost with it.
-static enum edge
-split(struct rte_graph *graph, struct rte_node *node, struct pieces *pieces, struct rte_mbuf *m)
+static inline enum edge
+split(struct rte_graph *graph,
+      struct rte_node *node,
+      struct pieces *pieces,
+      struct spares *spares,
+      struct rte_mbuf *m)
 {
 	struct sl_worker *w = sl_node_worker(node);
-	struct sl_recs recs = sl_recs_begin(
-		rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m)
-	);
-	enum edge edge = NO_MBUF;
-	struct spares spares;
+	uint8_t *start = rte_pktmbuf_mtod(m, uint8_t *);
+	struct sl_recs recs = sl_recs_begin(start, rte_pktmbuf_data_len(m));
 	struct sl_rec rec;
 
-	spares_take(w, &spares, spares_wanted(m));
 	for (;;) {
 		const uint8_t *at = recs.at;
 		enum sl_rec_verdict verdict = sl_recs_next(&recs, &rec);
 		struct rte_mbuf *own;
 
-		if (verdict == SL_REC_SKIP && recs.at != recs.end)
+		if (unlikely(verdict == SL_REC_SKIP && recs.at != recs.end))
 			continue;
 		if (verdict != SL_REC_OK || recs.at == recs.end) {
-			rte_pktmbuf_adj(m, (uint16_t)(at - rte_pktmbuf_mtod(m, uint8_t *)));
-			edge = edge_of(w, m, verdict, &rec);
-			break;
+			rte_pktmbuf_adj(m, (uint16_t)(at - start));
+			return edge_of(w, m, verdict, &rec);
 		}
-		own = copy_record(w, &spares, m, at, (uint16_t)(recs.at - at));
-		if (own == NULL)
-			break;
+		own = copy_record(w, spares, sl_meta(m), at, (uint16_t)(recs.at - at));
+		if (unlikely(own == NULL))
+			return NO_MBUF;
 		rec.body = rte_pktmbuf_mtod(own, uint8_t *) + (rec.body - at);
 		put(graph, node, pieces, own, record_input_verdict(w, own, &rec));
 	}
+}
+
+static void
+record_input_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct sl_worker *w = sl_node_worker(node);
+	struct spares spares;
+	struct pieces pieces;
+
+	pieces.nb = 0;
+	spares_begin(&spares);
+	for (uint16_t i = 0; i < nb; i++) {
+		spares_want(w, &spares, objs[i]);
+		put(graph, node, &pieces, objs[i], split(graph, node, &pieces, &spares, objs[i]));
+	}
+	w->stats.created += spares.nb_used;
 	spares_give_back(&spares);
-	return edge;
+	send_pieces(graph, node, &pieces);
 }
 
 static uint16_t
 record_input_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
-	struct pieces pieces;
-
-	pieces.nb = 0;
-	for (uint16_t i = 0; i < nb; i++)
-		put(graph, node, &pieces, objs[i], split(graph, node, &pieces, objs[i]));
-	send_pieces(graph, node, &pieces);
-	return nb;
+	return sl_node_bursts(graph, node, objs, nb, record_input_burst);
 }
 
 SL_NODE(record_input, record_input_process, edges)

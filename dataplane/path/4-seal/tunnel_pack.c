@@ -12,6 +12,7 @@
 
 #define OPEN_DATAGRAMS 32u // datagrams being filled at once; beyond it the oldest is closed
 #define JOIN_BYTES     512u // longer records travel alone: copying them would cost more than it saves
+#define SMALL_BYTES    64u // records up to this are copied in two pieces
 
 enum edge { NO_SESSION, TOO_LONG, NO_MBUF, HANDOVER, JOINED, SEAL, EDGE_COUNT };
 
@@ -23,28 +24,37 @@ static const char *const edges[EDGE_COUNT] = {
 
 struct filling {
 	struct rte_mbuf *m; // datagram that may still grow
-	uint32_t session;
-	uint16_t lane;
+	uint64_t lane_of; // session and lane
+	uint16_t room_bytes; // left in it
 	uint8_t tos;
 };
 
 struct packing {
 	struct filling open[OPEN_DATAGRAMS];
+	struct filling *last; // the one found or opened last: records of one lane come in runs
 	unsigned nb_open;
 	unsigned oldest;
 };
 
-static struct filling *
-find_open(struct packing *p, const struct sl_meta *meta)
+static inline uint64_t
+lane_of(const struct sl_meta *meta)
 {
+	return (uint64_t)meta->session << 16 | meta->lane;
+}
+
+static struct filling *
+find_open(struct packing *p, uint64_t lane)
+{
+	if (likely(p->last != NULL && p->last->lane_of == lane))
+		return p->last;
 	for (unsigned i = 0; i < p->nb_open; i++)
-		if (p->open[i].session == meta->session && p->open[i].lane == meta->lane)
+		if (p->open[i].lane_of == lane)
 			return &p->open[i];
 	return NULL;
 }
 
 static void
-open_datagram(struct packing *p, struct filling *at, struct rte_mbuf *m)
+open_datagram(struct packing *p, struct filling *at, struct rte_mbuf *m, uint16_t room_bytes)
 {
 	const struct sl_meta *meta = sl_meta(m);
 
@@ -52,16 +62,41 @@ open_datagram(struct packing *p, struct filling *at, struct rte_mbuf *m)
 		at = &p->open[p->nb_open++];
 	else if (at == NULL)
 		at = &p->open[p->oldest++ % OPEN_DATAGRAMS];
+	room_bytes = (uint16_t)(room_bytes - m->data_len);
 	*at = (struct filling
-	){ .m = m, .session = meta->session, .lane = meta->lane, .tos = meta->tos };
+	){ .m = m,
+	   .lane_of = lane_of(meta),
+	   .room_bytes = (uint16_t)RTE_MIN(room_bytes, rte_pktmbuf_tailroom(m) - SL_WIRE_TAG_BYTES),
+	   .tos = meta->tos };
+	p->last = at;
+}
+
+// Append the record in `m`. Its first octets are copied in pieces of a fixed size, past its end if it is
+// shorter: both buffers are longer than what is in them, and the next record overwrites the rest.
+static inline void
+join(struct filling *at, const struct rte_mbuf *m)
+{
+	uint8_t *to = rte_pktmbuf_mtod_offset(at->m, uint8_t *, at->m->data_len);
+	const uint8_t *from = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint16_t nb_bytes = m->data_len;
+
+	if (likely(nb_bytes <= SMALL_BYTES && at->room_bytes >= SMALL_BYTES)) {
+		rte_mov32(to, from);
+		if (nb_bytes > SMALL_BYTES / 2)
+			rte_mov32(to + SMALL_BYTES / 2, from + SMALL_BYTES / 2);
+	} else {
+		rte_memcpy(to, from, nb_bytes);
+	}
+	at->m->data_len = (uint16_t)(at->m->data_len + nb_bytes);
+	at->m->pkt_len = at->m->data_len;
+	at->room_bytes = (uint16_t)(at->room_bytes - nb_bytes);
 }
 
 static inline enum edge
-tunnel_pack_verdict(struct sl_worker *w, struct packing *p, struct rte_mbuf *m)
+begin_datagram(struct sl_worker *w, struct packing *p, struct rte_mbuf *m, struct filling *at)
 {
 	struct sl_meta *meta = sl_meta(m);
 	const struct sl_session *session;
-	struct filling *at;
 	uint16_t room_bytes;
 
 	if (meta->session >= w->sessions->nb_sessions)
@@ -77,19 +112,24 @@ tunnel_pack_verdict(struct sl_worker *w, struct packing *p, struct rte_mbuf *m)
 	room_bytes = sl_tunnel_room(&session->lanes[meta->lane]);
 	if (rte_pktmbuf_data_len(m) > room_bytes)
 		return TOO_LONG;
-	at = find_open(p, meta);
-	if (at != NULL && at->tos == meta->tos && rte_pktmbuf_data_len(m) <= JOIN_BYTES &&
-	    rte_pktmbuf_data_len(at->m) + rte_pktmbuf_data_len(m) <= room_bytes &&
-	    rte_pktmbuf_tailroom(at->m) >= rte_pktmbuf_data_len(m) + SL_WIRE_TAG_BYTES) {
-		rte_memcpy(
-			rte_pktmbuf_append(at->m, rte_pktmbuf_data_len(m)),
-			rte_pktmbuf_mtod(m, void *),
-			rte_pktmbuf_data_len(m)
-		);
+	open_datagram(p, at, m, room_bytes);
+	return SEAL;
+}
+
+static inline enum edge
+tunnel_pack_verdict(struct sl_worker *w, struct packing *p, struct rte_mbuf *m)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	struct filling *at = find_open(p, lane_of(meta));
+
+	// What is being filled has been found to be ours, and its session there.
+	if (at != NULL && at->tos == meta->tos && m->data_len <= JOIN_BYTES &&
+	    m->data_len <= at->room_bytes) {
+		join(at, m);
+		p->last = at;
 		return JOINED;
 	}
-	open_datagram(p, at, m);
-	return SEAL;
+	return begin_datagram(w, p, m, at);
 }
 
 // A datagram of its own for one record, or a piece of one; false without a packet buffer.
@@ -162,9 +202,12 @@ static void
 tunnel_pack_burst(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct sl_worker *w = sl_node_worker(node);
-	struct packing packing = { .nb_open = 0 };
+	struct packing packing;
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 
+	packing.last = NULL;
+	packing.nb_open = 0;
+	packing.oldest = 0;
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_pack_verdict(w, &packing, objs[i]);
 		if (unlikely(edge[i] == TOO_LONG))

@@ -14,22 +14,6 @@ static const char *const edges[EDGE_COUNT] = {
 	[WIREGUARD] = "wireguard",
 };
 
-static inline bool
-is_within(rte_be32_t address, rte_be32_t prefix, uint8_t bits)
-{
-	return bits == 0 ||
-		((rte_be_to_cpu_32(address) ^ rte_be_to_cpu_32(prefix)) >> (32 - bits)) == 0;
-}
-
-static bool
-is_own(const struct sl_net *net, rte_be32_t address)
-{
-	for (unsigned i = 0; i < net->nb_ports; i++)
-		if (net->ports[i].address == address)
-			return true;
-	return false;
-}
-
 // An address of an IP or CIDR resource that the client may reach.
 static bool
 is_granted(const struct sl_worker *w, uint32_t client, rte_be32_t address)
@@ -50,9 +34,9 @@ is_granted(const struct sl_worker *w, uint32_t client, rte_be32_t address)
 static inline bool
 is_showable(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t address)
 {
-	if (likely(is_within(address, w->net->pool, w->net->pool_bits)))
+	if (likely(((address ^ w->net->pool) & w->net->pool_mask) == 0))
 		return true;
-	return sl_is_resolver(w->net, address) || is_own(w->net, address) ||
+	return (sl_net_local(w->net, address) & (SL_LOCAL_RESOLVER | SL_LOCAL_PORT)) != 0 ||
 		(meta->resolved != 0 && meta->resolved == address) ||
 		is_granted(w, meta->client, address);
 }

@@ -8,9 +8,48 @@
 #include <sluice/dp/worker.h>
 #include <string.h>
 
-// Put an Ethernet header, with the port's VLAN tag if it has one, before a packet at L3, and note the
-// port as the one it leaves by. The headroom is always there: received packets had a header, and ours
-// are built with the default headroom.
+// An Ethernet header, with the port's VLAN tag if it has one, to put before packets at L3.
+struct frame_head {
+	uint8_t octets[sizeof(struct rte_ether_hdr) + sizeof(struct rte_vlan_hdr)];
+	uint16_t nb_bytes;
+};
+
+static inline struct frame_head
+frame_head(const struct sl_port *p, const struct rte_ether_addr *to, uint16_t type)
+{
+	struct rte_ether_hdr eth = { .dst_addr = *to, .src_addr = p->mac };
+	struct rte_vlan_hdr tag = { .vlan_tci = rte_cpu_to_be_16(p->vlan),
+				    .eth_proto = rte_cpu_to_be_16(type) };
+	struct frame_head head = { .nb_bytes = sizeof(eth) };
+
+	eth.ether_type = rte_cpu_to_be_16(p->vlan != 0 ? RTE_ETHER_TYPE_VLAN : type);
+	memcpy(head.octets, &eth, sizeof(eth));
+	if (p->vlan == 0)
+		return head;
+	memcpy(head.octets + sizeof(eth), &tag, sizeof(tag));
+	head.nb_bytes += sizeof(tag);
+	return head;
+}
+
+// The headroom is always there: received packets had a header, and ours are built with the default
+// headroom.
+static inline void
+frame_put(struct rte_mbuf *m, const struct frame_head *head)
+{
+	uint8_t *p;
+
+	m->data_off = (uint16_t)(m->data_off - head->nb_bytes);
+	m->data_len = (uint16_t)(m->data_len + head->nb_bytes);
+	m->pkt_len += head->nb_bytes;
+	p = rte_pktmbuf_mtod(m, uint8_t *);
+	memcpy(p, head->octets, sizeof(struct rte_ether_hdr));
+	if (unlikely(head->nb_bytes != sizeof(struct rte_ether_hdr)))
+		memcpy(p + sizeof(struct rte_ether_hdr),
+		       head->octets + sizeof(struct rte_ether_hdr),
+		       sizeof(struct rte_vlan_hdr));
+}
+
+// Frame one packet for `port`, which is noted as the one it leaves by.
 static inline void
 frame_prepend(
 	const struct sl_net *net,
@@ -20,21 +59,9 @@ frame_prepend(
 	uint16_t type
 )
 {
-	const struct sl_port *p = &net->ports[port];
-	struct rte_ether_hdr *eth;
+	struct frame_head head = frame_head(&net->ports[port], to, type);
 
-	if (p->vlan != 0) {
-		struct rte_vlan_hdr *tag = (void *)rte_pktmbuf_prepend(m, sizeof(*tag));
-
-		tag->vlan_tci = rte_cpu_to_be_16(p->vlan);
-		tag->eth_proto = rte_cpu_to_be_16(type);
-		type = RTE_ETHER_TYPE_VLAN;
-	}
-	eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth));
-	eth->dst_addr = *to;
-	eth->src_addr = p->mac;
-	eth->ether_type = rte_cpu_to_be_16(type);
-	m->l2_len = p->vlan != 0 ? sizeof(*eth) + sizeof(struct rte_vlan_hdr) : sizeof(*eth);
+	frame_put(m, &head);
 	sl_meta(m)->out_port = port;
 }
 

@@ -30,7 +30,6 @@ make_piece(struct sl_worker *w, struct rte_mbuf *whole, uint16_t at, uint16_t by
 	ip->fragment_offset = rte_cpu_to_be_16(bits);
 	ip4_output_checksum(ip);
 	*sl_meta(m) = *sl_meta(whole);
-	m->l3_len = sizeof(*ip);
 	w->stats.created++;
 	return m;
 }

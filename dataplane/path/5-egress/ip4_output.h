@@ -35,7 +35,6 @@ ip4_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return SL_IP4_OUTPUT_NO_ROUTE;
 	meta->out_port = r->port;
 	meta->next_hop = r->via != 0 ? r->via : ip->dst_addr;
-	m->l3_len = sizeof(*ip);
 	ip4_output_checksum(ip);
 	if (likely(m->data_len <= w->net->ports[r->port].mtu_bytes))
 		return SL_IP4_OUTPUT_FRAME;

@@ -1,8 +1,9 @@
 // port_tx: send frames, run by run per port.
 //   eth_output | arp_input | neighbour_* -> port_tx -> (port meta->out_port, queue of this worker)
 // The mbuf starts at the Ethernet header. A node that wants a UDP checksum sets
-// RTE_MBUF_F_TX_UDP_CKSUM, l3_len and a zero checksum; where the port cannot, it is summed here.
+// RTE_MBUF_F_TX_UDP_CKSUM and leaves a zero checksum; where the port cannot, it is summed here.
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
@@ -21,10 +22,13 @@ static const char *const edges[EDGE_COUNT] = {
 static inline void
 finish_udp(const struct sl_port *p, struct rte_mbuf *m)
 {
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)((uint8_t *)ip + m->l3_len);
+	uint16_t l2_bytes = RTE_ETHER_HDR_LEN + (p->vlan != 0 ? RTE_VLAN_HLEN : 0);
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, l2_bytes);
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + 1);
 
 	if (p->is_udp_checksum_offloaded) {
+		m->l2_len = p->vlan != 0 ? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN : RTE_ETHER_HDR_LEN;
+		m->l3_len = sizeof(*ip);
 		m->ol_flags |= RTE_MBUF_F_TX_IPV4;
 		udp->dgram_cksum = rte_ipv4_phdr_cksum(ip, m->ol_flags);
 		return;

@@ -56,19 +56,16 @@ static void
 compare(const struct sl_flow_table *t, const uint32_t where[NB_KEYS])
 {
 	struct sl_flow_key keys[64];
-	const struct sl_flow_key *at[64];
 	uint32_t found[64], first = draw(NB_KEYS - 64);
 	uint8_t flow_key[16];
 
-	for (uint32_t i = 0; i < 64; i++) {
+	for (uint32_t i = 0; i < 64; i++)
 		keys[i] = key_of(first + i);
-		at[i] = &keys[i];
-	}
-	sl_flow_find_bulk(t, at, 64, found);
+	sl_flow_find_bulk(t, keys, 64, found);
 	for (uint32_t i = 0; i < 64; i++) {
 		flow_key_of(first + i, flow_key);
 		CU_ASSERT_EQUAL_FATAL(found[i], where[first + i]);
-		CU_ASSERT_EQUAL_FATAL(sl_flow_find(t, at[i]), where[first + i]);
+		CU_ASSERT_EQUAL_FATAL(sl_flow_find(t, &keys[i]), where[first + i]);
 		CU_ASSERT_EQUAL_FATAL(sl_flow_find_by_flow_key(t, 3, flow_key), where[first + i]);
 		CU_ASSERT_EQUAL_FATAL(sl_flow_find_by_flow_key(t, 4, flow_key), SL_NO_FLOW);
 	}

@@ -27,6 +27,7 @@ setup(void)
 
 	if (sl_eal_start(&eal) != 0 || sl_hash_key_random(&owner_key) != 0)
 		return -1;
+	sl_net_index(&net);
 	return 0;
 }
 

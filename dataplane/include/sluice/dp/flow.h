@@ -5,8 +5,10 @@
 #include <rte_common.h>
 
 #include <assert.h>
+#include <emmintrin.h>
 #include <sluice/dns/name.h>
 #include <sluice/proto/flowproto.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +22,21 @@ struct sl_flow_key {
 	uint32_t scope_protocol; // scope << 8 | IPPROTO; scope: see sl_flow_scope_*()
 };
 static_assert(sizeof(struct sl_flow_key) == 40, "hashed as five words");
+
+static inline bool
+sl_flow_key_is(const struct sl_flow_key *a, const struct sl_flow_key *b)
+{
+	const __m128i *x = (const __m128i *)(const void *)a, *y = (const __m128i *)(const void *)b;
+	__m128i differs = _mm_or_si128(
+		_mm_xor_si128(_mm_loadu_si128(x), _mm_loadu_si128(y)),
+		_mm_xor_si128(_mm_loadu_si128(x + 1), _mm_loadu_si128(y + 1))
+	);
+
+	differs = _mm_or_si128(
+		differs, _mm_xor_si128(_mm_loadl_epi64(x + 2), _mm_loadl_epi64(y + 2))
+	);
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(differs, _mm_setzero_si128())) == 0xffff;
+}
 
 enum sl_flow_kind {
 	SL_FLOW_FREE = 0,

@@ -18,6 +18,5 @@ struct sl_hash_key {
 uint64_t sl_hash(const struct sl_hash_key *key, const void *data, size_t nb_bytes);
 
 // Hashes of `nb` items of 40 octets each.
-void sl_hash40_bulk(
-	const struct sl_hash_key *key, const void *const items[], unsigned nb, uint64_t hashes[]
-);
+void
+sl_hash40_bulk(const struct sl_hash_key *key, const void *items, unsigned nb, uint64_t hashes[]);

@@ -25,14 +25,13 @@ static_assert(sizeof(struct sl_index_bucket) == 64, "one line");
 
 struct sl_index {
 	struct sl_index_bucket *buckets; // nb_buckets main ones, then the overflow area
-	uint32_t mask; // nb_buckets - 1
 	uint32_t nb_buckets;
 	uint32_t nb_overflow;
 	uint32_t overflow_free; // head of the free chain, 0: none left
 	uint32_t nb_used; // entries
 };
 
-// Room for `nb_records` entries; about 13 octets a record. Returns 0 or -ENOMEM.
+// Room for `nb_records` entries; 11 octets a record. Returns 0 or -ENOMEM.
 [[nodiscard]] int sl_index_create(struct sl_index *ix, uint32_t nb_records, int socket_id);
 void sl_index_destroy(struct sl_index *ix);
 
@@ -43,22 +42,24 @@ void sl_index_destroy(struct sl_index *ix);
 // Take `number` out from under `hash`; false when it was not there.
 bool sl_index_del(struct sl_index *ix, uint64_t hash, uint32_t number);
 
+// The halves of the hash choose the two buckets by their upper bits, so that the number of buckets need
+// be no power of two; the tag is of the low bits, which decide neither.
 static inline uint16_t
 sl_index_tag(uint64_t hash)
 {
-	return (uint16_t)(hash >> 48) | 1u;
+	return (uint16_t)hash | 1u;
 }
 
 static inline uint32_t
 sl_index_first(const struct sl_index *ix, uint64_t hash)
 {
-	return (uint32_t)hash & ix->mask;
+	return (uint32_t)((hash & 0xffffffffu) * ix->nb_buckets >> 32);
 }
 
 static inline uint32_t
 sl_index_second(const struct sl_index *ix, uint64_t hash)
 {
-	return (uint32_t)(hash >> 24) & ix->mask;
+	return (uint32_t)((hash >> 32) * ix->nb_buckets >> 32);
 }
 
 static inline void
@@ -76,6 +77,22 @@ sl_index_match(const struct sl_index_bucket *b, uint16_t tag)
 	__m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
 
 	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+}
+
+// A number that may be under `hash`: the first whose tag matches, overflow chains apart; UINT32_MAX when
+// none does. What it names is to be compared, and sl_index_find() asked if it is not the one.
+static inline uint32_t
+sl_index_guess(const struct sl_index *ix, uint64_t hash)
+{
+	const struct sl_index_bucket *b = &ix->buckets[sl_index_first(ix, hash)];
+	uint16_t tag = sl_index_tag(hash);
+	uint32_t hits = sl_index_match(b, tag);
+
+	if (hits == 0) {
+		b = &ix->buckets[sl_index_second(ix, hash)];
+		hits = sl_index_match(b, tag);
+	}
+	return hits == 0 ? UINT32_MAX : b->numbers[__builtin_ctz(hits)];
 }
 
 // The first number under `hash` for which `is_it(number, arg)` holds, or UINT32_MAX.

@@ -55,10 +55,7 @@ sl_tenant_of_client(const struct sl_worker *w, uint32_t client)
 static inline bool
 sl_is_resolver(const struct sl_net *net, rte_be32_t address)
 {
-	for (unsigned i = 0; i < net->nb_resolvers; i++)
-		if (net->resolvers[i] == address)
-			return true;
-	return false;
+	return (sl_net_local(net, address) & SL_LOCAL_RESOLVER) != 0;
 }
 
 static inline uint32_t
@@ -72,6 +69,6 @@ sl_now_s(const struct sl_worker *w)
 static inline bool
 sl_is_answerable(const struct sl_net *net, rte_be32_t address)
 {
-	return ((address ^ net->pool) & sl_net_mask(net->pool_bits)) == 0 ||
-		sl_is_resolver(net, address) || sl_net_port_of(net, address) != NULL;
+	return ((address ^ net->pool) & net->pool_mask) == 0 ||
+		(sl_net_local(net, address) & (SL_LOCAL_RESOLVER | SL_LOCAL_PORT)) != 0;
 }

@@ -9,6 +9,7 @@
 #include <rte_udp.h>
 
 #include <sluice/proto/inet.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SL_IP4_DF RTE_BE16(0x4000)
@@ -27,6 +28,19 @@ sl_ip4_pseudo_sum(rte_be32_t source, rte_be32_t destination, uint8_t protocol, u
 	sum += rte_cpu_to_be_16(protocol);
 	sum += rte_cpu_to_be_16(l4_bytes);
 	return sl_sum_fold(sum);
+}
+
+// Is the checksum of the UDP datagram in the IPv4 packet at L3, without options, right, or absent, or
+// has the port found it good?
+static inline bool
+sl_udp_is_intact(const struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(ip + 1);
+
+	return udp->dgram_cksum == 0 ||
+		(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
+		rte_ipv4_udptcp_cksum_verify(ip, udp) == 0;
 }
 
 // Fill a 20-octet header, checksum included. `total_bytes` counts the header.

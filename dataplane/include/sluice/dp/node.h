@@ -107,8 +107,6 @@ sl_node_worker(const struct rte_node *node)
 			unsigned nb_ = RTE_MIN(left_, (unsigned)RTE_GRAPH_BURST_SIZE);             \
 			unsigned same_ = 0;                                                        \
 			for (unsigned i_ = 0; i_ < nb_; i_++) {                                    \
-				if (i_ + 4 < nb_)                                                  \
-					rte_prefetch0(rte_pktmbuf_mtod(m_[i_ + 4], void *));       \
 				edge_[i_] = (rte_edge_t)verdict(w_, m_[i_]);                       \
 				same_ += edge_[i_] == (predicted);                                 \
 			}                                                                          \

@@ -31,7 +31,7 @@ struct sl_port {
 	uint16_t vlan; // 0 untagged
 	uint16_t mtu_bytes;
 	uint16_t nb_queues;
-	struct rte_ether_addr mac;
+	struct rte_ether_addr mac; // read as eight octets, with the two that follow
 	uint8_t prefix_bits;
 	uint8_t is_udp_checksum_offloaded;
 	rte_be32_t address;
@@ -43,7 +43,18 @@ struct sl_route {
 	uint8_t prefix_bits;
 	uint16_t port;
 	rte_be32_t via; // 0: on link
+	rte_be32_t mask; // by sl_net_index()
 };
+
+// What an address is to this node; bits, since a port's address may be another's broadcast.
+enum sl_local { SL_LOCAL_PORT = 1, SL_LOCAL_BROADCAST = 2, SL_LOCAL_RESOLVER = 4 };
+
+// One place of a small open hash of the addresses that mean something to this node.
+struct sl_local_entry {
+	rte_be32_t address;
+	uint32_t what; // enum sl_local, 0: free
+};
+#define SL_NET_LOCALS 256u // a port has three, and few resolvers: never half full
 
 // Interfaces, routes and addresses of the node itself (immutable after start).
 struct sl_net {
@@ -60,7 +71,13 @@ struct sl_net {
 	unsigned nb_resolvers;
 	rte_be32_t pool; // PoP: assigned addresses
 	uint8_t pool_bits;
+	// By sl_net_index().
+	rte_be32_t pool_mask;
+	struct sl_local_entry locals[SL_NET_LOCALS];
 };
+
+// Fill in what is derived from the rest. Once, before a packet is held against the net.
+void sl_net_index(struct sl_net *net);
 
 // Counters a worker adds to and others read (worker: rw, others: ro). Drop counts live in the graph.
 struct sl_worker_stats {
@@ -160,6 +177,23 @@ struct sl_worker {
 	struct sl_rx_pair rx_pairs[SL_MAX_RX_PAIRS];
 };
 
+static inline uint32_t
+sl_net_local_place(rte_be32_t address)
+{
+	return (address * 0x9e3779b1u) >> 24;
+}
+
+// What `address` is to this node: enum sl_local, 0 for an address of others. One line read.
+static inline uint32_t
+sl_net_local(const struct sl_net *net, rte_be32_t address)
+{
+	uint32_t at = sl_net_local_place(address);
+
+	while (net->locals[at].what != 0 && net->locals[at].address != address)
+		at = (at + 1) % SL_NET_LOCALS;
+	return net->locals[at].what;
+}
+
 // The port that has `address`, or NULL.
 static inline const struct sl_port *
 sl_net_port_of(const struct sl_net *net, rte_be32_t address)
@@ -178,13 +212,14 @@ sl_net_mask(uint8_t prefix_bits)
 }
 
 // The route to `address`, or NULL. The first match is the longest: sl_net keeps them in that order.
+// The net has been indexed.
 static inline const struct sl_route *
 sl_net_route(const struct sl_net *net, rte_be32_t address)
 {
 	for (unsigned i = 0; i < net->nb_routes; i++) {
 		const struct sl_route *r = &net->routes[i];
 
-		if (((address ^ r->prefix) & sl_net_mask(r->prefix_bits)) == 0)
+		if ((address & r->mask) == r->prefix)
 			return r;
 	}
 	return NULL;

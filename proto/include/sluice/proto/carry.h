@@ -22,24 +22,32 @@
 #define SL_ICMP_ECHO_REPLY   0u
 #define SL_ICMP_ECHO_REQUEST 8u
 
-// Octets at the front of the transport header that do not travel; 0 for a protocol not carried.
+// How a protocol's header travels. Looked up, not asked for protocol by protocol: packets of several
+// alternate, and a branch that guesses wrong costs more than all the rest here.
+struct sl_carry_shape {
+	uint8_t skip_bytes; // at the front of the header, that do not travel; 0: not carried
+	uint8_t min_bytes; // that can travel: all of TCP, UDP's checksum, an echo up to its sequence
+	uint8_t checksum_at; // from the start of the transport header
+	uint8_t nb_lengths; // how often its length is in the checksum
+};
+extern const struct sl_carry_shape sl_carry_shapes[256]; // by protocol
+
 static inline unsigned
 sl_carry_skip_bytes(uint8_t protocol)
 {
-	if (protocol == IPPROTO_TCP)
-		return SL_WIRE_TCP_SKIP_BYTES;
-	if (protocol == IPPROTO_UDP)
-		return SL_WIRE_UDP_SKIP_BYTES;
-	return protocol == IPPROTO_ICMP ? SL_WIRE_ICMP_SKIP_BYTES : 0;
+	return sl_carry_shapes[protocol].skip_bytes;
 }
 
-// Fewest octets that can travel: a whole TCP header, a UDP checksum, an echo up to its sequence.
 static inline unsigned
 sl_carry_min_bytes(uint8_t protocol)
 {
-	if (protocol == IPPROTO_TCP)
-		return 20 - SL_WIRE_TCP_SKIP_BYTES;
-	return protocol == IPPROTO_UDP ? 8 - SL_WIRE_UDP_SKIP_BYTES : 8 - SL_WIRE_ICMP_SKIP_BYTES;
+	return sl_carry_shapes[protocol].min_bytes;
+}
+
+static inline unsigned
+sl_carry_checksum_at(uint8_t protocol)
+{
+	return sl_carry_shapes[protocol].checksum_at;
 }
 
 // N of a TCP or UDP flow and direction, without lengths. Addresses and ports in wire order.
@@ -73,17 +81,6 @@ sl_carry_restore_sum(uint16_t n)
 	return (uint16_t)~n;
 }
 
-// The part of N that depends on the packet: its length, once for TCP, twice for UDP.
-static inline uint16_t
-sl_carry_length_sum(uint8_t protocol, uint16_t l4_bytes)
-{
-	uint16_t be = __builtin_bswap16(l4_bytes);
-
-	if (protocol == IPPROTO_UDP)
-		return sl_sum_add(be, be);
-	return protocol == IPPROTO_TCP ? be : 0;
-}
-
 static inline uint16_t
 sl_carry_load16(const uint8_t *p)
 {
@@ -99,13 +96,18 @@ sl_carry_store16(uint8_t *p, uint16_t v)
 	memcpy(p, &v, 2);
 }
 
-// Offset of the checksum field from the start of the transport header.
-static inline unsigned
-sl_carry_checksum_at(uint8_t protocol)
+// The part of N that depends on the packet: its length, once for TCP, twice for UDP. Not folded.
+static inline uint32_t
+sl_carry_length_sum(const struct sl_carry_shape *shape, uint16_t l4_bytes)
 {
-	if (protocol == IPPROTO_TCP)
-		return 16;
-	return protocol == IPPROTO_UDP ? 6 : 2;
+	return (uint32_t)__builtin_bswap16(l4_bytes) * shape->nb_lengths;
+}
+
+// Fold a sum of few 16-bit words.
+static inline uint16_t
+sl_carry_fold(uint32_t sum)
+{
+	return (uint16_t)((sum + (sum << 16 | sum >> 16)) >> 16);
 }
 
 // Turn the transport header at `l4` into what travels, in place, and return its first octet
@@ -114,19 +116,21 @@ sl_carry_checksum_at(uint8_t protocol)
 static inline uint8_t *
 sl_carry_strip(uint8_t *l4, uint16_t l4_bytes, uint8_t protocol, uint16_t sum_strip)
 {
-	uint8_t *field = l4 + sl_carry_checksum_at(protocol);
+	const struct sl_carry_shape *shape = &sl_carry_shapes[protocol];
+	uint8_t *field = l4 + shape->checksum_at;
 	uint16_t checksum = sl_carry_load16(field);
+	uint16_t travels = sl_carry_fold(
+		checksum + sum_strip + sl_carry_length_sum(shape, l4_bytes)
+	);
 
 	// C is never 0 with a UDP checksum, and one's complement adds up to 0 only from 0 and 0, so T
 	// cannot become "no checksum".
-	if (protocol != IPPROTO_UDP || checksum != 0) {
-		uint16_t n = sl_sum_add(sum_strip, sl_carry_length_sum(protocol, l4_bytes));
-
-		sl_carry_store16(field, sl_sum_add(checksum, n));
-	}
-	if (protocol == IPPROTO_ICMP)
+	if (protocol == IPPROTO_UDP && checksum == 0)
+		travels = 0;
+	sl_carry_store16(field, travels);
+	if (__builtin_expect(protocol == IPPROTO_ICMP, 0))
 		sl_carry_store16(l4 + 4, 0);
-	return l4 + sl_carry_skip_bytes(protocol);
+	return l4 + shape->skip_bytes;
 }
 
 // The checksum field of the packet to be built from the one that travelled.
@@ -156,11 +160,13 @@ sl_carry_restore(
 	uint16_t destination_port_be
 )
 {
-	uint8_t *field = l4 + sl_carry_checksum_at(protocol);
-	uint16_t n = sl_sum_sub(sum_restore, sl_carry_length_sum(protocol, l4_bytes));
+	const struct sl_carry_shape *shape = &sl_carry_shapes[protocol];
+	uint8_t *field = l4 + shape->checksum_at;
+	// Less the lengths: more of their complement, as often.
+	uint16_t n = sl_carry_fold(sum_restore + sl_carry_length_sum(shape, (uint16_t)~l4_bytes));
 
 	sl_carry_store16(field, sl_carry_checksum(protocol, sl_carry_load16(field), n));
-	if (protocol == IPPROTO_ICMP) {
+	if (__builtin_expect(protocol == IPPROTO_ICMP, 0)) {
 		l4[0] = (uint8_t)destination_port_be;
 		l4[1] = 0;
 		sl_carry_store16(l4 + 4, source_port_be);

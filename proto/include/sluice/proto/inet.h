@@ -8,14 +8,13 @@
 #include <stdint.h>
 #include <string.h>
 
+// End-around carries, by adding each half to the other: what overflows one is carried into it.
 static inline uint16_t
 sl_sum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+
+	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 // a + b in one's complement.
@@ -38,15 +37,17 @@ sl_sum_sub(uint16_t a, uint16_t b)
 static inline uint16_t
 sl_sum_ip4_header(const void *header)
 {
-	uint64_t word[2];
+	uint64_t sum, second;
 	uint32_t last;
 
-	memcpy(word, header, sizeof(word));
-	memcpy(&last, (const uint8_t *)header + sizeof(word), sizeof(last));
-	return sl_sum_fold(
-		(word[0] & 0xffffffffu) + (word[0] >> 32) + (word[1] & 0xffffffffu) +
-		(word[1] >> 32) + last
-	);
+	memcpy(&sum, header, sizeof(sum));
+	memcpy(&second, (const uint8_t *)header + 8, sizeof(second));
+	memcpy(&last, (const uint8_t *)header + 16, sizeof(last));
+	sum += second;
+	sum += sum < second; // the carry goes round
+	sum += last;
+	sum += sum < last;
+	return sl_sum_fold(sum);
 }
 
 // Sum of `nb_bytes` octets (an odd last octet is padded with zero), folded.
