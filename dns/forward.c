@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STALE_AFTER_NS        (1800 * SL_NS_PER_MS) // RFC 8767 section 5: client response timer
-#define FLAGS_MASK            (SL_DNS_AD | SL_DNS_CD)
-#define TOKEN_GENERATION_MASK 0x1fffu
-
 static void
 set_defaults(struct sl_forward_config *c)
 {
@@ -95,90 +91,6 @@ sl_forward_free(struct sl_forward *f)
 	free(f);
 }
 
-static uint64_t
-random64(struct sl_forward *f)
-{
-	return f->config.random(f->config.random_context);
-}
-
-static uint32_t
-token_of(const struct sl_forward *f, const struct sl_question *q, const struct sl_try *t)
-{
-	return (uint32_t)(q - f->questions) | (uint32_t)(t - q->tries) << 16 |
-		(uint32_t)(t->generation & TOKEN_GENERATION_MASK) << 19;
-}
-
-static void
-close_try(
-	const struct sl_forward *f, struct sl_question *q, struct sl_try *t, enum sl_try_state state
-)
-{
-	if (t->has_token)
-		t->release = token_of(f, q, t);
-	t->has_token = false;
-	t->state = (uint8_t)state;
-}
-
-static void
-done(struct sl_forward *f, struct sl_question *q)
-{
-	q->is_done = true;
-	for (unsigned u = 0; u < f->config.nb_upstreams; u++)
-		close_try(f, q, &q->tries[u], SL_TRY_CLOSED);
-}
-
-// Say the stale answer, if there is one. False if not.
-static bool
-done_stale(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
-{
-	struct sl_cached *c = sl_cached_find(f, &q->name, q->type, q->flags, q->hash);
-
-	if (c == NULL || now_ns >= c->stale_ns)
-		return false;
-	if (sl_stored_get(f, &c->stored) == 0 ||
-	    !sl_stored_put(f, &q->answer, f->scratch, c->stored.nb_bytes, c->stored.at_ns))
-		return false;
-	q->is_stale = true;
-	done(f, q);
-	return true;
-}
-
-// Begin another try: serial and random one, parallel all there are. Without any left, wait for those that
-// are open; without those, begin again while time is left.
-static void
-ask_next(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
-{
-	uint32_t tried = 0, failed = 0;
-	int u;
-
-	for (unsigned i = 0; i < f->config.nb_upstreams; i++) {
-		tried |= (uint32_t)(q->tries[i].state != SL_TRY_IDLE) << i;
-		failed |= (uint32_t)(q->tries[i].state == SL_TRY_FAILED) << i;
-	}
-	u = sl_upstream_pick(
-		f->upstreams, f->config.nb_upstreams, q->first_upstream, tried, now_ns
-	);
-	while (u >= 0) {
-		q->tries[u].state = SL_TRY_SEND;
-		tried |= 1u << u;
-		if (f->config.mode != SL_FORWARD_PARALLEL)
-			return;
-		u = sl_upstream_pick(
-			f->upstreams, f->config.nb_upstreams, q->first_upstream, tried, now_ns
-		);
-	}
-	if (failed == (1u << f->config.nb_upstreams) - 1) {
-		if (!done_stale(f, q, now_ns))
-			done(f, q);
-		return;
-	}
-	for (unsigned i = 0; i < f->config.nb_upstreams; i++) // lost on the way: send once more
-		if (q->tries[i].state == SL_TRY_WAIT && q->tries[i].is_silent) {
-			close_try(f, q, &q->tries[i], SL_TRY_SEND);
-			return;
-		}
-}
-
 static struct sl_question *
 begin(struct sl_forward *f,
       const struct sl_query *query,
@@ -210,8 +122,8 @@ begin(struct sl_forward *f,
 		q->tries[i].release = SL_NO_TOKEN;
 	}
 	if (f->config.mode == SL_FORWARD_RANDOM)
-		q->first_upstream = (uint8_t)(random64(f) % f->config.nb_upstreams);
-	ask_next(f, q, now_ns);
+		q->first_upstream = (uint8_t)(sl_forward_random(f) % f->config.nb_upstreams);
+	sl_question_ask_next(f, q, now_ns);
 	return q;
 }
 
@@ -310,7 +222,8 @@ sl_forward_query(
 	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK)
 		return SL_FORWARD_REFUSED;
 	f->stats.nb_queries++;
-	flags = (uint16_t)((query.flags & FLAGS_MASK) | (query.dnssec_ok ? SL_FORWARD_DO : 0));
+	flags = (uint16_t
+	)((query.flags & SL_FORWARD_FLAGS) | (query.dnssec_ok ? SL_FORWARD_DO : 0));
 	hash = sl_name_hash(&query.name, &f->config.name_key) ^
 		((uint64_t)query.type << 16 | flags) * 0x9e3779b97f4a7c15ull;
 	*nb_answer_bytes = answer_cached(f, asker, &query, flags, hash, now_ns, answer, room);
@@ -345,148 +258,6 @@ sl_forward_query(
 	return SL_FORWARD_PENDING;
 }
 
-static enum sl_receive_verdict
-match(struct sl_forward *f,
-      uint32_t token,
-      const uint8_t *message,
-      size_t nb_bytes,
-      struct sl_upstream_address from,
-      struct sl_question **question,
-      struct sl_try **try,
-      struct sl_response *response)
-{
-	const unsigned u = token >> 16 & 7;
-	uint8_t wire[SL_NAME_WIRE_MAX];
-	struct sl_question *q;
-	struct sl_try *t;
-
-	if ((token & 0xffff) >= f->config.queries_max || u >= f->config.nb_upstreams)
-		return SL_RECEIVE_UNKNOWN;
-	q = &f->questions[token & 0xffff];
-	t = &q->tries[u];
-	if (!q->is_used || q->is_done || t->state != SL_TRY_WAIT || !t->has_token ||
-	    token_of(f, q, t) != token)
-		return SL_RECEIVE_UNKNOWN;
-	if (!sl_upstream_same(f->upstreams[u].at, from))
-		return SL_RECEIVE_SERVER;
-	if (!sl_response_parse(response, message, nb_bytes))
-		return SL_RECEIVE_MALFORMED;
-	if (response->id != t->id)
-		return SL_RECEIVE_ID;
-	memcpy(wire, q->name.wire, q->name.nb_bytes);
-	sl_name_mix_case(wire, q->name.nb_bytes, t->mix);
-	if (response->type != q->type || response->class_ != SL_DNS_IN ||
-	    response->name.nb_bytes != q->name.nb_bytes ||
-	    memcmp(message + SL_DNS_HEADER_BYTES, wire, q->name.nb_bytes) != 0)
-		return SL_RECEIVE_QUESTION;
-	*question = q;
-	*try = t;
-	return SL_RECEIVE_ACCEPTED;
-}
-
-static bool
-is_failure(unsigned rcode)
-{
-	return rcode != SL_RCODE_NOERROR && rcode != SL_RCODE_NXDOMAIN;
-}
-
-enum sl_receive_verdict
-sl_forward_receive(
-	struct sl_forward *f,
-	uint32_t token,
-	const uint8_t *message,
-	size_t nb_bytes,
-	struct sl_upstream_address from,
-	bool is_tcp,
-	uint64_t now_ns
-)
-{
-	struct sl_question *q = NULL;
-	struct sl_try *t = NULL;
-	struct sl_response response;
-	enum sl_receive_verdict verdict = match(
-		f, token, message, nb_bytes, from, &q, &t, &response
-	);
-	struct sl_upstream *u;
-	uint8_t extended = 0;
-	size_t n = 0;
-
-	if (verdict == SL_RECEIVE_ACCEPTED && (is_tcp || (response.flags & SL_DNS_TC) == 0)) {
-		memcpy(f->scratch, message, nb_bytes);
-		n = sl_forward_strip(f->scratch, nb_bytes, &extended);
-		if (n == 0)
-			verdict = SL_RECEIVE_MALFORMED;
-	}
-	f->stats.nb_received[verdict]++;
-	if (verdict != SL_RECEIVE_ACCEPTED)
-		return verdict;
-	u = &f->upstreams[t - q->tries];
-	sl_upstream_answered(u, now_ns - t->sent_ns);
-	if (!is_tcp && (response.flags & SL_DNS_TC) != 0) {
-		close_try(f, q, t, SL_TRY_TCP);
-		return verdict;
-	}
-	if (is_failure(response.flags & SL_DNS_RCODE) || extended != 0) {
-		u->nb_failures++;
-		sl_stored_drop(f, &q->answer);
-		if (extended == 0) // what the last of them said is what the client gets if all fail
-			(void)sl_stored_put(f, &q->answer, f->scratch, n, now_ns);
-		if (extended == 0)
-			sl_cached_keep(f, q, f->scratch, n, now_ns);
-		close_try(f, q, t, SL_TRY_FAILED);
-		ask_next(f, q, now_ns);
-		return verdict;
-	}
-	sl_cached_keep(f, q, f->scratch, n, now_ns);
-	sl_stored_drop(f, &q->answer);
-	(void)sl_stored_put(f, &q->answer, f->scratch, n, now_ns);
-	done(f, q);
-	return verdict;
-}
-
-static void
-send_try(
-	struct sl_forward *f,
-	struct sl_question *q,
-	struct sl_try *t,
-	uint64_t now_ns,
-	struct sl_forward_event *event
-)
-{
-	struct sl_upstream *u = &f->upstreams[t - q->tries];
-	uint8_t wire[SL_NAME_WIRE_MAX];
-
-	t->is_tcp = t->state == SL_TRY_TCP;
-	t->state = SL_TRY_WAIT;
-	t->is_silent = false;
-	t->generation++;
-	t->has_token = true;
-	t->id = (uint16_t)random64(f);
-	t->mix = random64(f);
-	t->sent_ns = now_ns;
-	t->retry_ns = now_ns + (t->is_tcp ? SL_NS_PER_S : sl_upstream_retry_ns(u));
-	u->nb_queries++;
-	f->stats.nb_sent++;
-	f->stats.nb_tcp += t->is_tcp;
-	memcpy(wire, q->name.wire, q->name.nb_bytes);
-	sl_name_mix_case(wire, q->name.nb_bytes, t->mix);
-	event->kind = t->is_tcp ? SL_FORWARD_NEED_TCP : SL_FORWARD_SEND;
-	event->token = token_of(f, q, t);
-	event->upstream = u->at;
-	event->message = f->out;
-	event->nb_bytes = sl_query_build(
-		f->out,
-		SL_DNS_MESSAGE_MAX,
-		t->id,
-		wire,
-		q->name.nb_bytes,
-		q->type,
-		q->flags & FLAGS_MASK
-	);
-	if ((q->flags & SL_FORWARD_DO) != 0)
-		f->out[event->nb_bytes - 4] |= 0x80; // DO in the OPT's flags
-}
-
 // Keep the next promise of a question that is done.
 static bool
 deliver(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_forward_event *event
@@ -516,37 +287,12 @@ deliver(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_
 	return true;
 }
 
-static void
-run_timers(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
-{
-	const uint64_t age_ns = now_ns - q->started_ns;
-
-	if (q->is_done)
-		return;
-	for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
-		struct sl_try *t = &q->tries[u];
-
-		if (t->state != SL_TRY_WAIT || t->is_silent || now_ns < t->retry_ns)
-			continue;
-		t->is_silent = true;
-		f->stats.nb_timeouts++;
-		sl_upstream_silent(&f->upstreams[u], now_ns);
-		ask_next(f, q, now_ns);
-	}
-	if (!q->is_done && !q->was_stale_tried && age_ns >= STALE_AFTER_NS) {
-		q->was_stale_tried = true;
-		(void)done_stale(f, q, now_ns);
-	}
-	if (!q->is_done && age_ns >= f->config.deadline_ns)
-		done(f, q);
-}
-
 // One question's turn. True when it has an event.
 static bool
 advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_forward_event *event
 )
 {
-	run_timers(f, q, now_ns);
+	sl_question_timers(f, q, now_ns);
 	for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
 		struct sl_try *t = &q->tries[u];
 
@@ -557,7 +303,7 @@ advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_
 			return true;
 		}
 		if (!q->is_done && (t->state == SL_TRY_SEND || t->state == SL_TRY_TCP)) {
-			send_try(f, q, t, now_ns, event);
+			sl_try_send(f, q, t, now_ns, event);
 			return true;
 		}
 	}
@@ -592,7 +338,7 @@ sl_forward_wake_ns(const struct sl_forward *f)
 	for (uint32_t i = 0; i < f->nb_active; i++) {
 		const struct sl_question *q = &f->questions[f->active[i]];
 		uint64_t ns = q->started_ns + f->config.deadline_ns;
-		uint64_t stale_ns = q->started_ns + STALE_AFTER_NS;
+		uint64_t stale_ns = q->started_ns + SL_FORWARD_STALE_AFTER_NS;
 
 		if (q->is_done)
 			return 0;

@@ -6,11 +6,14 @@
 #include "upstream_private.h"
 
 #include <sluice/dns/forward.h>
+#include <sluice/proto/limits.h>
 
-#define SL_FORWARD_BLOCK_BYTES 252u
-#define SL_FORWARD_KEEP_BYTES  16384u // longer answers are delivered but not cached
-#define SL_FORWARD_HEAD_BYTES  (SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4u)
-#define SL_NO_BLOCK            UINT32_MAX
+#define SL_FORWARD_BLOCK_BYTES    252u
+#define SL_FORWARD_KEEP_BYTES     16384u // longer answers are delivered but not cached
+#define SL_FORWARD_HEAD_BYTES     (SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4u)
+#define SL_NO_BLOCK               UINT32_MAX
+#define SL_FORWARD_FLAGS          (SL_DNS_AD | SL_DNS_CD) // of a question, passed on
+#define SL_FORWARD_STALE_AFTER_NS (1800 * SL_NS_PER_MS) // RFC 8767 section 5: client response timer
 
 struct sl_block {
 	uint32_t next;
@@ -107,6 +110,22 @@ struct sl_forward {
 
 	struct sl_forward_stats stats;
 };
+
+// forward_try.c
+uint64_t sl_forward_random(struct sl_forward *f);
+// Begin another try: serial and random one, parallel all there are. Without any left, wait for those that
+// are open; without those, begin again while time is left.
+void sl_question_ask_next(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
+// The event that sends a try's query.
+void sl_try_send(
+	struct sl_forward *f,
+	struct sl_question *q,
+	struct sl_try *t,
+	uint64_t now_ns,
+	struct sl_forward_event *event
+);
+// Retries, stale answers and the deadline of a question.
+void sl_question_timers(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
 
 // forward_cache.c
 bool sl_stored_put(

@@ -103,6 +103,19 @@ bool sl_known_find(
 void sl_known_result(struct sl_known *k, uint64_t now_ns, struct sl_resolver_result *result);
 void sl_known_store(struct sl_resolver *r, const struct sl_lookup *l, uint64_t now_ns);
 
+// resolver_lookup.c
+// A name of one label is tried under each search domain in turn, then as it is. False when there is nothing
+// left to try.
+bool sl_lookup_next_name(struct sl_resolver *r, struct sl_lookup *l);
+// Ask the next server, or give up.
+void sl_lookup_ask_next(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns);
+// The event that sends a lookup's query.
+void sl_lookup_send(
+	struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns, struct sl_resolver_event *event
+);
+// Retries and the deadline.
+void sl_lookup_timers(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns);
+
 // resolver_answer.c: read a matched answer into the lookup's result.
 enum sl_reading {
 	SL_READ_DONE, // result is final
