@@ -13,7 +13,7 @@
 // Spread of a retry, so that peers of a node that came back do not ask in step.
 #define JITTER_NS (333 * SL_NS_PER_MS)
 // How soon to look again when no initiation could be sent at all.
-#define BLOCKED_NS SL_NS_PER_S
+#define BLOCKED_NS (100 * SL_NS_PER_MS)
 
 static uint64_t
 jitter_ns(void)

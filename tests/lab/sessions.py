@@ -79,8 +79,10 @@ def revocation(lab):
     sock.sendall(b"GET / HTTP/1.1\r\nHost: payroll.corp.example\r\n\r\n")
     expect_true(sock.recv(4096), "the page")
     good = lab.config_of("pop")
-    lab.set_config("pop", good.replace('groups = ["staff", "finance"]; }', 'groups = ["staff"]; }', 1))
-    expect_true(lab.config_of("pop") != good, "a changed configuration")
+    rule = '"payroll.corp.example"; tcp = [80, 443]; icmp = true; groups = ["%s"]'
+    changed = good.replace('groups = ["staff", "finance"];', 'groups = ["staff", "finance", "none"];')
+    lab.set_config("pop", changed.replace(rule % "finance", rule % "none"))
+    expect_true('["none"]' in lab.config_of("pop"), "a changed configuration")
     lab.control("pop", "reload")
     result = "nothing"
     try:

@@ -8,7 +8,7 @@ import struct
 import subprocess
 from dataclasses import dataclass
 
-from netlab import process, topology
+from netlab import process, topology, wireguard
 
 SNAP_BYTES = 1600
 ETHERTYPE_MARK = 0x88B5  # for local experiments (IEEE 802)
@@ -89,7 +89,8 @@ class Capture:
             if not line:
                 raise process.LabError(f"tcpdump on {host} does not start")
         self.socket = in_namespace(host, self._open)
-        self.mac = self.socket.getsockname()[4]
+        self.mac = self.socket.getsockname()[4]  # b"": packets without an Ethernet header
+        self.address = wireguard.address(host) if not self.mac else None
 
     def _open(self):
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -114,13 +115,20 @@ class Capture:
             self.offset += len(data)
             return True
         process.wait_for(f"the capture at {self.host}", arrived, every_s=0.01)
-        return [(t, frame) for t, frame in found if frame[12:14] != struct.pack("!H", ETHERTYPE_MARK)]
+        at = 2 * len(self.mac)
+        return [(t, frame) for t, frame in found
+                if frame[at:at + 2] != struct.pack("!H", ETHERTYPE_MARK)]
 
     def packets(self):
         """The IPv4 packets since the last call."""
         found = []
         for time_s, frame in self.frames():
-            if frame[12:14] == b"\x08\x00":
+            if not self.mac:
+                packet = parse_ip4(frame, time_s)
+                if packet:
+                    packet.to_us = packet.dst == self.address
+                    found.append(packet)
+            elif frame[12:14] == b"\x08\x00":
                 packet = parse_ip4(frame[14:], time_s, frame[:6] == self.mac)
                 if packet:
                     found.append(packet)
@@ -189,7 +197,8 @@ def private_addresses(client, packets):
     """What a client must never see, as sentences: headers with other sources than the pool, the
     resolvers and the PoP, and private addresses inside ICMP errors and DNS answers."""
     own = topology.CLIENTS[client]
-    allowed = {own, topology.POP_CLIENTS, *topology.RESOLVERS}
+    inner = {wireguard.address(client)} if client in topology.WIREGUARD_CLIENTS else set()
+    allowed = {own, *inner, topology.POP_CLIENTS, *topology.RESOLVERS}
     bad = []
     for packet in packets:
         if not packet.to_us or packet.src == own:

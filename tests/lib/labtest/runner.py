@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 
-from netlab import daemons, faults, process, servers, topology
+from netlab import daemons, faults, process, servers, topology, wireguard
 
 from . import CASES, Failed
 from .lab import Lab
@@ -57,8 +57,9 @@ class Watch:
 
     def __init__(self, lab):
         self.lab = lab
-        self.clients = {c: Capture(c, "access", f"{lab.logs}/lab-all-{c}.pcap")
-                        for c in topology.CLIENTS}
+        where = [(c, "access") for c in topology.CLIENTS]
+        where += [(c, wireguard.DEVICE) for c in topology.WIREGUARD_CLIENTS]
+        self.clients = {(c, i): Capture(c, i, f"{lab.logs}/lab-all-{c}-{i}.pcap") for c, i in where}
         self.configs = {h: lab.config_of(h) for h in topology.DAEMONS}
 
     def before(self):
@@ -69,7 +70,7 @@ class Watch:
     def after(self, case):
         """[sentence of what is wrong]"""
         wrong = []
-        for client, capture in self.clients.items():
+        for (client, _), capture in self.clients.items():
             wrong += private_addresses(client, capture.packets())[:5]
         for host in topology.DAEMONS:
             status = process.exit_of(host, "sluice")
@@ -83,8 +84,8 @@ class Watch:
         return wrong
 
     def save(self, name):
-        for client, capture in self.clients.items():
-            capture.save(f"{self.lab.logs}/lab-{name}-{client}.pcap")
+        for (client, interface), capture in self.clients.items():
+            capture.save(f"{self.lab.logs}/lab-{name}-{client}-{interface}.pcap")
 
     def restore(self):
         """Put the lab back into the state that the next case expects."""
@@ -143,6 +144,7 @@ def run_all(chosen, logs):
     topology.up()
     servers.up()
     daemons.up()
+    wireguard.up_all()
     lab = Lab(logs)
     watch = Watch(lab)
     try:

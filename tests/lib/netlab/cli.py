@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from . import daemons, faults, process, servers, topology
+from . import daemons, faults, process, servers, topology, wireguard
 from .process import LabError
 
 USAGE = f"""lab: Sluice with clients, private hosts and a network between, in network namespaces.
@@ -63,6 +63,7 @@ def up(with_sluice):
         servers.up()
         if with_sluice:
             daemons.up()
+            wireguard.up_all()
     except BaseException:
         if topology.is_up():
             take_down()

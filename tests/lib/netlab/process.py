@@ -30,10 +30,21 @@ def environment(host):
     return {"PATH": path, "SLUICE_SOCKET": os.path.join(folder(host), "sluice.sock")}
 
 
+def wireguard_folder(host):
+    """Where the control sockets of the host's WireGuard devices lie, if it has any."""
+    return os.path.join(folder(host), "wireguard")
+
+
+# All hosts share the file system, and a control socket is found by the name of its device.
+_OWN_SOCKETS = 'mount --bind "$0" /run/wireguard && exec "$@"'
+
+
 def argv_in(host, argv):
     env = environment(host)
-    return ["ip", "netns", "exec", namespace(host), "env", *[f"{k}={v}" for k, v in env.items()],
-            *argv]
+    sockets = wireguard_folder(host)
+    own = ["sh", "-c", _OWN_SOCKETS, sockets] if os.path.isdir(sockets) else []
+    return ["ip", "netns", "exec", namespace(host), *own, "env",
+            *[f"{k}={v}" for k, v in env.items()], *argv]
 
 
 def run(host, argv, timeout_s=60, check=False, stdin=None):

@@ -8,6 +8,7 @@ from . import process
 from .process import LabError, namespace
 
 CLIENTS = {"client": "10.1.0.10", "client2": "10.1.0.11", "client3": "10.1.0.12"}
+WIREGUARD_CLIENTS = ("client2",)  # the others are known by their address
 DAEMONS = ("pop", "connector", "connector2")
 HOSTS = (*CLIENTS, "access", *DAEMONS, "underlay", "public", "private", "private2")
 
@@ -80,6 +81,12 @@ def _client(address):
     return f"ip address add {address}/32 dev access\n{routes}"
 
 
+def device_path(address):
+    """What a WireGuard client has before its device is up: a way to the PoP and nothing else."""
+    return f"ip address replace {address}/32 dev access\n" \
+           f"ip route replace {POP_CLIENTS} dev access src {address}"
+
+
 def _router():
     masquerade = "\n".join(
         f"nft add rule ip nat post ip saddr {p} oifname pop masquerade" for p in NAT_PREFIXES)
@@ -107,7 +114,8 @@ def _public():
 
 def _settings():
     """{host: shell lines} that follow once all links exist and are up."""
-    lines = {client: _client(address) for client, address in CLIENTS.items()}
+    lines = {client: (device_path if client in WIREGUARD_CLIENTS else _client)(address)
+             for client, address in CLIENTS.items()}
     lines["access"] = _bridge("lan", [*CLIENTS, "pop"])
     lines["pop"] = _daemon_port("clients") + _daemon_port("underlay")
     for connector in ("connector", "connector2"):
@@ -120,6 +128,8 @@ def _settings():
 
 
 def _resolvers_of(host):
+    if host in WIREGUARD_CLIENTS:
+        return []  # its device brings them
     if host in CLIENTS:
         return RESOLVERS[:2]
     if host in PRIVATE_ADDRESSES:
@@ -148,6 +158,9 @@ def up():
         json.dump({"prefix": process.PREFIX, "hosts": HOSTS}, f)
     for host in HOSTS:
         os.makedirs(process.folder(host))
+        if host in WIREGUARD_CLIENTS:
+            os.makedirs("/run/wireguard", mode=0o700, exist_ok=True)
+            os.makedirs(process.wireguard_folder(host), mode=0o700)
         process.root(["ip", "netns", "add", namespace(host)])
         _write_etc(host)
         process.shell(host, QUIET)
