@@ -12,6 +12,8 @@
 #define INITIATION_INTERVAL_NS (20 * SL_NS_PER_MS)
 // Spread of a retry, so that peers of a node that came back do not ask in step.
 #define JITTER_NS (333 * SL_NS_PER_MS)
+// A connector's first retry: what it asks may be just starting.
+#define EAGER_NS (400 * SL_NS_PER_MS)
 // How soon to look again when no initiation could be sent at all.
 #define BLOCKED_NS (100 * SL_NS_PER_MS)
 
@@ -23,6 +25,19 @@ jitter_ns(void)
 	if (RAND_bytes((unsigned char *)&r, sizeof(r)) != 1)
 		return 0;
 	return r % JITTER_NS;
+}
+
+// How long an initiation is waited for. A connector asks soon again and then less and less often, so
+// that one whose PoP was away for a moment has not long to wait after it.
+static uint64_t
+patience_ns(const struct sl_peer *peer, uint64_t now_ns)
+{
+	uint64_t asked_ns = now_ns - peer->asking_since_ns,
+		 most_ns = SECONDS_NS(SL_REKEY_TIMEOUT_S);
+
+	if ((peer->flags & SL_PEER_PERSISTENT) == 0 || asked_ns > most_ns)
+		return most_ns;
+	return asked_ns < EAGER_NS ? EAGER_NS : asked_ns;
 }
 
 static enum sl_peer_verdict
@@ -139,7 +154,7 @@ sl_peer_send_initiation(struct sl_peer *peer, struct sl_peer_now now, struct sl_
 	}
 	peer->handshake_index = index;
 	peer->has_handshake_index = true;
-	peer->retry_ns = now.ns + SECONDS_NS(SL_REKEY_TIMEOUT_S) + jitter_ns();
+	peer->retry_ns = now.ns + patience_ns(peer, now.ns) + jitter_ns();
 	e = sl_peer_emit(out, SL_PEER_SEND);
 	e->nb_bytes = (uint16_t)sl_noise_initiation_bytes(suite);
 	memcpy(e->bytes, message, e->nb_bytes - SL_NOISE_MACS_BYTES);

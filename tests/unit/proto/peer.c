@@ -103,12 +103,14 @@ test_retries(void)
 	for (unsigned persistent = 0; persistent < 2; persistent++) {
 		uint8_t flags = SL_PEER_INITIATES;
 		unsigned nb_sent = 0;
+		uint64_t began_ns;
 		struct pair p;
 
 		if (persistent)
 			flags |= SL_PEER_PERSISTENT;
 		pair_init(&p, &sl_noise_tunnel, NULL, flags, 0);
 		pair_initiate(&p);
+		began_ns = p.now.ns;
 		for (uint64_t end = p.now.ns + S(400); p.now.ns < end;) {
 			uint64_t at = sl_peer_next_deadline(&p.initiator.peer);
 
@@ -117,6 +119,12 @@ test_retries(void)
 			if (at == UINT64_MAX)
 				break;
 			CU_ASSERT_TRUE(at > p.now.ns && at <= p.now.ns + S(6));
+			// A WireGuard device waits 5 s; a connector that has asked for t asks again
+			// before 2 t + 1 s.
+			if (persistent && nb_sent < 4)
+				CU_ASSERT_TRUE(at <= 2 * p.now.ns - began_ns + S(1));
+			if (!persistent)
+				CU_ASSERT_TRUE(nb_sent > 18 || at >= p.now.ns + S(5));
 			pair_pass(&p, at - p.now.ns);
 			pair_run(&p, &p.initiator);
 		}
