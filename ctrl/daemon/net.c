@@ -64,6 +64,7 @@ daemon_net(struct sl_net *net, const struct sl_config *config)
 		net->tunnel_port_last = (uint16_t)(config->tunnel.udp_port + LANE_PORTS - 1);
 	if (config->node.role == SL_ROLE_POP) {
 		net->wireguard_port = config->wireguard.udp_port;
+		net->wireguard_mtu = config->wireguard.mtu;
 		for (unsigned i = 0; i < config->dns.resolvers.nb && i < RTE_DIM(net->resolvers);
 		     i++)
 			net->resolvers[net->nb_resolvers++] = rte_cpu_to_be_32(

@@ -105,15 +105,16 @@ room_of(const struct sl_lane_endpoint *e)
 	return (uint16_t)(RTE_MAX(e->mtu_bytes, SL_UNDERLAY_MTU_MIN) - OVERHEAD_BYTES);
 }
 
-// Header, padding and room for the tag around the packet.
+// Header, padding and room for the tag around the packet. A packet as large as the client's device
+// takes is not padded: its path need carry no more than the device's own datagrams.
 static inline enum edge
 wireguard_seal_wrap(
-	struct rte_mbuf *m, struct sl_keypair *keypair, uint16_t room, struct sl_aead_op *op
+	struct rte_mbuf *m, struct sl_keypair *keypair, unsigned most, struct sl_aead_op *op
 )
 {
 	uint16_t nb_bytes = rte_pktmbuf_data_len(m);
 	uint16_t padded = (uint16_t
-	)RTE_MIN((unsigned)RTE_ALIGN_CEIL(nb_bytes, PADDING_BYTES), (unsigned)room);
+	)RTE_MAX(nb_bytes, RTE_MIN((unsigned)RTE_ALIGN_CEIL(nb_bytes, PADDING_BYTES), most));
 	uint16_t behind = (uint16_t)(padded - nb_bytes + SL_AEAD_TAG_BYTES);
 	uint64_t counter;
 	uint8_t *header;
@@ -176,7 +177,9 @@ wireguard_seal_prepare(
 		ip->hdr_checksum = (uint16_t)~sl_sum(ip, sizeof(*ip));
 		s->ecn = ip->type_of_service & 3;
 	}
-	return wireguard_seal_wrap(m, keypair, room_of(s->endpoint), op);
+	return wireguard_seal_wrap(
+		m, keypair, RTE_MIN((unsigned)w->net->wireguard_mtu, room_of(s->endpoint)), op
+	);
 }
 
 // The outer UDP checksum stays zero (RFC 768): the tag says more than it could. Of the inner TOS only

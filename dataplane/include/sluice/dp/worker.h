@@ -67,6 +67,7 @@ struct sl_net {
 	uint16_t tunnel_port_first;
 	uint16_t tunnel_port_last;
 	uint16_t wireguard_port; // UDP, host order; 0: none
+	uint16_t wireguard_mtu; // of the clients' devices: padding goes no further
 	rte_be32_t resolvers[4]; // PoP: addresses DNS is answered on
 	unsigned nb_resolvers;
 	rte_be32_t pool; // PoP: assigned addresses
