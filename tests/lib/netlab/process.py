@@ -35,15 +35,24 @@ def wireguard_folder(host):
     return os.path.join(folder(host), "wireguard")
 
 
-# All hosts share the file system, and a control socket is found by the name of its device.
+# In the mount namespace that `ip netns exec` makes. All hosts share the file system, and a control
+# socket is found by the name of its device; huge pages may be needed elsewhere.
 _OWN_SOCKETS = 'mount --bind "$0" /run/wireguard && exec "$@"'
+_NO_HUGE_PAGES = '''for d in /sys/kernel/mm/hugepages /sys/devices/system/node/node*/hugepages; do
+    mount -t tmpfs none "$d"
+done
+sed 's/^\\(HugePages_[A-Za-z]*:\\).*/\\1 0/' /proc/meminfo >"$0" && mount --bind "$0" /proc/meminfo
+exec "$@"'''
 
 
 def argv_in(host, argv):
     env = environment(host)
-    sockets = wireguard_folder(host)
-    own = ["sh", "-c", _OWN_SOCKETS, sockets] if os.path.isdir(sockets) else []
-    return ["ip", "netns", "exec", namespace(host), *own, "env",
+    before = []
+    if os.path.isdir(wireguard_folder(host)):
+        before += ["sh", "-c", _OWN_SOCKETS, wireguard_folder(host)]
+    if os.environ.get("SLUICE_LAB_HUGE_PAGES") == "no":
+        before += ["sh", "-c", _NO_HUGE_PAGES, folder(host) + "/meminfo"]
+    return ["ip", "netns", "exec", namespace(host), *before, "env",
             *[f"{k}={v}" for k, v in env.items()], *argv]
 
 
