@@ -135,20 +135,37 @@ load(struct daemon *d)
 	return ret == 0 ? load_wireguard_key(d) : ret;
 }
 
+// Tells this program, executed again, that the huge pages went to somebody else.
+#define ORDINARY_MEMORY "SLUICE_ORDINARY_MEMORY"
+
+// The same process from the beginning, on ordinary memory. Returns only on failure.
 static int
-start_eal(const struct sl_config *config)
+begin_again(const char *path)
 {
+	fprintf(stderr, "sluice: the huge pages went to another program; using ordinary memory\n");
+	if (setenv(ORDINARY_MEMORY, "1", 1) == 0)
+		execl("/proc/self/exe", "sluice", "-c", path, (char *)NULL);
+	return -errno;
+}
+
+static int
+start_eal(const struct daemon *d)
+{
+	const struct sl_config *config = d->config;
 	struct sl_config_memory needs = sl_config_memory(config);
 	const char *pci[SL_MAX_PORTS];
 	struct sl_eal_conf eal = { .name = config->node.name, .pci = pci };
+	int ret;
 
+	eal.is_ordinary_memory = getenv(ORDINARY_MEMORY) != NULL;
 	eal.memory_mb = config->system.memory_mb != 0
 		? config->system.memory_mb
 		: (unsigned)(needs.dataplane_bytes >> 20) + 64;
 	for (unsigned i = 0; i < config->nb_ports && i < SL_MAX_PORTS; i++)
 		if (!config->ports[i].is_vdev)
 			pci[eal.nb_pci++] = config->ports[i].device;
-	return sl_eal_start(&eal);
+	ret = sl_eal_start(&eal);
+	return ret == -EAGAIN ? begin_again(d->path) : ret;
 }
 
 static bool
@@ -335,7 +352,7 @@ start(struct daemon *d)
 	int ret = load(d);
 
 	if (ret == 0)
-		ret = start_eal(d->config);
+		ret = start_eal(d);
 	if (ret == 0)
 		ret = create_dp(d);
 	if (ret == 0)

@@ -65,25 +65,28 @@ free_huge_mb(void)
 	return kb / 1024;
 }
 
-static void
-add_memory(struct args *a, unsigned memory_mb)
+// Whether huge pages are to be used.
+static bool
+add_memory(struct args *a, const struct sl_eal_conf *conf)
 {
 	uint64_t huge_mb = free_huge_mb();
+	bool is_huge = huge_mb >= conf->memory_mb && !conf->is_ordinary_memory;
 	char mb[16];
 
-	if (huge_mb >= memory_mb) {
+	if (is_huge) {
 		add(a, "--in-memory");
 	} else {
 		fprintf(stderr,
 			"sluice: %u MB of huge pages wanted, %llu free: using ordinary memory\n",
-			memory_mb,
+			conf->memory_mb,
 			(unsigned long long)huge_mb);
 		add(a, "--no-huge");
 		add(a, "--no-shconf");
 	}
-	snprintf(mb, sizeof(mb), "%u", memory_mb);
+	snprintf(mb, sizeof(mb), "%u", conf->memory_mb);
 	add(a, "-m");
 	add(a, mb);
+	return is_huge;
 }
 
 static void
@@ -105,6 +108,7 @@ sl_eal_start(const struct sl_eal_conf *conf)
 	static struct args a;
 	char prefix[64];
 	cpu_set_t allowed;
+	bool is_huge;
 	int rc;
 
 	CPU_ZERO(&allowed);
@@ -113,7 +117,7 @@ sl_eal_start(const struct sl_eal_conf *conf)
 	a.argc = 0;
 	add(&a, "sluice");
 	add_main_core(&a, &allowed);
-	add_memory(&a, conf->memory_mb);
+	is_huge = add_memory(&a, conf);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", conf->name);
 	add(&a, prefix);
 	add(&a, "--log-level=warning");
@@ -126,6 +130,8 @@ sl_eal_start(const struct sl_eal_conf *conf)
 	rc = rte_eal_init(a.argc, a.argv);
 	// DPDK pins the thread that starts it; only workers are to be pinned.
 	sched_setaffinity(0, sizeof(allowed), &allowed);
+	if (rc < 0 && is_huge && rte_errno == ENOMEM)
+		return -EAGAIN;
 	return rc < 0 ? -rte_errno : 0;
 }
 

@@ -16,10 +16,13 @@ struct sl_eal_conf {
 	unsigned memory_mb; // for tables and packets
 	const char *const *pci; // PCI addresses of ports; others are left alone
 	unsigned nb_pci;
+	bool is_ordinary_memory; // use no huge pages, whether there are any or not
 };
 
 // Start DPDK, on huge pages when enough are free, else on ordinary memory (said once on stderr).
-// Main thread, once; leaves the thread's CPU affinity as it was. 0 or -errno.
+// Main thread, once; leaves the thread's CPU affinity as it was. 0 or -errno; -EAGAIN when somebody
+// else took the huge pages meanwhile: DPDK starts but once in a process, so the caller has to begin
+// again as a new program, and with ordinary memory.
 [[nodiscard]] int sl_eal_start(const struct sl_eal_conf *conf);
 void sl_eal_stop(void);
 
