@@ -36,6 +36,9 @@ generate_key(const char *path)
 	return EXIT_SUCCESS;
 }
 
+// --check: a file that is good on a machine too small for it.
+#define EXIT_TOO_LITTLE_MEMORY 3
+
 static int
 check(const char *path)
 {
@@ -43,7 +46,7 @@ check(const char *path)
 	struct sl_system_memory has;
 	struct sl_config_memory needs;
 	struct sl_config *config;
-	int ret = sl_config_load(path, &config, &errors);
+	int ret = sl_config_load(path, &config, &errors), code = EXIT_FAILURE;
 
 	if (ret == 0) {
 		needs = sl_config_memory(config);
@@ -51,6 +54,7 @@ check(const char *path)
 		if (ret == 0) {
 			sl_config_memory_print(&needs, &has, stdout);
 			ret = sl_config_memory_check(&needs, &has, &errors);
+			code = EXIT_TOO_LITTLE_MEMORY;
 		}
 		sl_config_free(config);
 	}
@@ -58,7 +62,7 @@ check(const char *path)
 	sl_config_errors_free(&errors);
 	if (ret == 0)
 		printf("%s: good\n", path);
-	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return ret == 0 ? EXIT_SUCCESS : code;
 }
 
 int
