@@ -1,3 +1,4 @@
+#include <sluice/proto/assembly.h>
 #include <sluice/proto/fragment.h>
 #include <sluice/proto/limits.h>
 #include <string.h>
@@ -37,159 +38,73 @@ sl_split_next(struct sl_split *split, const uint8_t *body, struct sl_rec *rec)
 	return true;
 }
 
-enum place_state { PLACE_FREE = 0, PLACE_FILLING, PLACE_DEAD };
-
-struct place {
-	uint64_t source;
-	uint64_t expires_ns;
-	struct sl_rec head; // of the first fragment that came; of the one at offset 0 once there
-	uint32_t have_bytes;
-	uint32_t whole_bytes; // 0 until the last fragment has come
-	uint32_t end_bytes; // furthest octet seen
-	uint8_t state; // DEAD: given up; its fragments are swallowed until it expires
-	uint8_t *have; // bitmap of units
-	uint8_t *body;
-};
-
 struct sl_reass {
-	uint32_t nb_places;
-	uint32_t max_bytes;
-	uint32_t per_source;
-	uint64_t nb_expired;
-	struct place places[];
+	struct sl_assembly *assembly;
+	uint8_t body[SL_ASSEMBLY_MAX_BYTES + 1];
 };
 
-static uint32_t
-round64(uint32_t n)
-{
-	return (n + 63) & ~63u;
-}
+// What is kept of a record while its pieces come in.
+struct kept {
+	uint8_t flags, tos, ttl;
+	uint8_t is_there;
+};
 
-static uint32_t
-bitmap_bytes(uint32_t max_bytes)
+static size_t
+own_bytes(void)
 {
-	return round64(round64(max_bytes) / UNIT_BYTES / 8);
+	return (sizeof(struct sl_reass) + 63) & ~(size_t)63;
 }
 
 size_t
-sl_reass_bytes(uint32_t nb_places, uint32_t max_body_bytes)
+sl_reass_bytes(const struct sl_assembly_conf *conf)
 {
-	size_t fixed = sizeof(struct sl_reass) + nb_places * sizeof(struct place);
-	size_t each = (size_t)bitmap_bytes(max_body_bytes) + round64(max_body_bytes);
-
-	return ((fixed + 63) & ~(size_t)63) + nb_places * each;
+	return own_bytes() + sl_assembly_bytes(conf);
 }
 
 struct sl_reass *
-sl_reass_init(void *memory, uint32_t nb_places, uint32_t max_body_bytes, uint32_t per_source)
+sl_reass_init(void *memory, const struct sl_assembly_conf *conf)
 {
+	struct sl_assembly_conf own = *conf;
 	struct sl_reass *reass = memory;
-	size_t at = sizeof(*reass) + nb_places * sizeof(struct place);
 
-	at = (at + 63) & ~(size_t)63;
-	memset(memory, 0, sl_reass_bytes(nb_places, max_body_bytes));
-	reass->nb_places = nb_places;
-	reass->max_bytes = round64(max_body_bytes);
-	reass->per_source = per_source;
-	for (uint32_t i = 0; i < nb_places; i++) {
-		reass->places[i].have = (uint8_t *)memory + at;
-		at += bitmap_bytes(max_body_bytes);
-		reass->places[i].body = (uint8_t *)memory + at;
-		at += round64(max_body_bytes);
-	}
+	own.timeout_ns = SL_RECORD_FRAGMENT_TIMEOUT_MS * SL_NS_PER_MS;
+	if (own.max_bytes > SL_REC_BODY_MAX_BYTES)
+		own.max_bytes = SL_REC_BODY_MAX_BYTES;
+	reass->assembly = sl_assembly_init((uint8_t *)memory + own_bytes(), &own);
 	return reass;
 }
 
-static bool
-is_of(const struct place *p, uint64_t source, const struct sl_rec *f)
+static struct sl_assembly_id
+id_of(uint64_t source, const struct sl_rec *f)
 {
-	return p->state != PLACE_FREE && p->source == source &&
-		p->head.fragment_id == f->fragment_id && p->head.flow == f->flow &&
-		p->head.generation == f->generation && p->head.type == f->type;
+	struct sl_assembly_id id = {
+		.key = { source,
+			 (uint64_t)f->flow << 32 | (uint32_t)f->fragment_id << 16 |
+				 (uint32_t)f->generation << 8 | f->type },
+	};
+
+	// Peers are authenticated and gain nothing from a long chain of their own.
+	id.hash = (id.key[0] * 0x9e3779b97f4a7c15u) ^ (id.key[1] * 0xc2b2ae3d27d4eb4fu);
+	id.hash ^= id.hash >> 29;
+	id.source = (uint32_t)((source * 0x9e3779b97f4a7c15u) >> 32);
+	return id;
 }
 
-// The place of this fragment, a fresh one if there is none, or NULL when the quota is used up.
-static struct place *
-place_for(struct sl_reass *r, uint64_t source, const struct sl_rec *f, uint64_t now_ns)
+static void
+take_whole(struct sl_reass *r, struct sl_assembly_place *place, struct sl_rec *whole)
 {
-	struct place *vacant = NULL;
-	uint32_t nb_of_source = 0;
+	const struct kept *kept = sl_assembly_head(place);
 
-	for (uint32_t i = 0; i < r->nb_places; i++) {
-		struct place *p = &r->places[i];
-
-		if (p->state != PLACE_FREE && now_ns >= p->expires_ns) {
-			r->nb_expired += p->state == PLACE_FILLING;
-			p->state = PLACE_FREE;
-		}
-		if (is_of(p, source, f))
-			return p;
-		nb_of_source += p->state != PLACE_FREE && p->source == source;
-		if (p->state == PLACE_FREE)
-			vacant = p;
-	}
-	if (vacant == NULL || nb_of_source >= r->per_source)
-		return NULL;
-	memset(vacant->have, 0, bitmap_bytes(r->max_bytes));
-	vacant->source = source;
-	vacant->expires_ns = now_ns + SL_RECORD_FRAGMENT_TIMEOUT_MS * SL_NS_PER_MS;
-	vacant->head = *f;
-	vacant->have_bytes = vacant->whole_bytes = vacant->end_bytes = 0;
-	vacant->state = PLACE_FILLING;
-	return vacant;
-}
-
-// Mark the units of [begin, end); false if one was marked already.
-static bool
-mark_units(uint8_t *have, uint32_t begin_bytes, uint32_t end_bytes)
-{
-	uint32_t last = (end_bytes + UNIT_BYTES - 1) / UNIT_BYTES;
-
-	for (uint32_t unit = begin_bytes / UNIT_BYTES; unit < last; unit++) {
-		uint8_t bit = (uint8_t)(1u << (unit & 7));
-
-		if ((have[unit >> 3] & bit) != 0)
-			return false;
-		have[unit >> 3] |= bit;
-	}
-	return true;
-}
-
-// Does [begin, end) contradict what is known of the record's length?
-static bool
-is_contradiction(const struct place *p, const struct sl_rec *f, uint32_t end_bytes)
-{
-	if (!f->more)
-		return p->whole_bytes != 0 || end_bytes < p->end_bytes;
-	return p->whole_bytes != 0 && end_bytes >= p->whole_bytes;
-}
-
-static enum sl_reass_verdict
-place_add(struct sl_reass *r, struct place *p, const struct sl_rec *f)
-{
-	uint32_t end_bytes = f->fragment_offset_bytes + f->nb_bytes;
-
-	if (p->state == PLACE_DEAD)
-		return SL_REASS_OVERLAP;
-	if (end_bytes > r->max_bytes) {
-		p->state = PLACE_DEAD;
-		return SL_REASS_TOO_BIG;
-	}
-	if (is_contradiction(p, f, end_bytes) ||
-	    !mark_units(p->have, f->fragment_offset_bytes, end_bytes)) {
-		p->state = PLACE_DEAD;
-		return SL_REASS_OVERLAP;
-	}
-	memcpy(p->body + f->fragment_offset_bytes, f->body, f->nb_bytes);
-	p->have_bytes += f->nb_bytes;
-	if (end_bytes > p->end_bytes)
-		p->end_bytes = end_bytes;
-	if (!f->more)
-		p->whole_bytes = end_bytes;
-	if (f->fragment_offset_bytes == 0)
-		p->head = *f;
-	return p->whole_bytes != 0 && p->have_bytes == p->whole_bytes ? SL_REASS_DONE
-								      : SL_REASS_HELD;
+	sl_assembly_copy(r->assembly, place, r->body);
+	whole->flags = kept->flags;
+	whole->tos = kept->tos;
+	whole->ttl = kept->ttl;
+	whole->body = r->body;
+	whole->nb_bytes = sl_assembly_whole_bytes(place);
+	whole->fragment_id = 0;
+	whole->fragment_offset_bytes = 0;
+	whole->more = false;
+	sl_assembly_release(r->assembly, place);
 }
 
 enum sl_reass_verdict
@@ -201,31 +116,63 @@ sl_reass_add(
 	struct sl_rec *whole
 )
 {
-	enum sl_reass_verdict verdict;
-	struct place *p;
+	struct sl_assembly_id id = id_of(source, fragment);
+	struct sl_piece piece = { .data = fragment->body,
+				  .nb_bytes = fragment->nb_bytes,
+				  .offset_bytes = fragment->fragment_offset_bytes,
+				  .more = fragment->more };
+	enum sl_assembly_verdict verdict;
+	struct sl_assembly_place *place;
+	struct kept *kept;
 
-	if (fragment->nb_bytes == 0 || (fragment->more && fragment->nb_bytes % UNIT_BYTES != 0) ||
-	    fragment->fragment_offset_bytes + fragment->nb_bytes > SL_REC_BODY_MAX_BYTES)
+	if (fragment->fragment_offset_bytes + fragment->nb_bytes > SL_REC_BODY_MAX_BYTES)
 		return SL_REASS_BAD;
-	p = place_for(reass, source, fragment, now_ns);
-	if (p == NULL)
+	verdict = sl_assembly_add(reass->assembly, &id, &piece, now_ns, &place);
+	if (place == NULL)
+		return SL_REASS_BAD;
+	kept = sl_assembly_head(place);
+	// The one at offset 0 speaks for the whole.
+	if (!kept->is_there || piece.offset_bytes == 0)
+		*kept = (struct kept){ .flags = fragment->flags & (uint8_t)~SL_RECORD_FRAGMENT,
+				       .tos = fragment->tos,
+				       .ttl = fragment->ttl,
+				       .is_there = 1 };
+	switch (verdict) {
+	case SL_ASSEMBLY_DONE:
+		*whole = *fragment;
+		take_whole(reass, place, whole);
+		return SL_REASS_DONE;
+	case SL_ASSEMBLY_HELD:
+	case SL_ASSEMBLY_DUPLICATE:
+		return SL_REASS_HELD;
+	case SL_ASSEMBLY_OVERLAP:
+		return SL_REASS_OVERLAP;
+	case SL_ASSEMBLY_TOO_BIG:
+		return SL_REASS_TOO_BIG;
+	case SL_ASSEMBLY_FULL:
 		return SL_REASS_QUOTA;
-	verdict = place_add(reass, p, fragment);
-	if (verdict != SL_REASS_DONE)
-		return verdict;
-	*whole = p->head;
-	whole->flags &= (uint8_t)~SL_RECORD_FRAGMENT;
-	whole->body = p->body;
-	whole->nb_bytes = p->whole_bytes;
-	whole->fragment_id = 0;
-	whole->fragment_offset_bytes = 0;
-	whole->more = false;
-	p->state = PLACE_FREE;
-	return SL_REASS_DONE;
+	case SL_ASSEMBLY_BAD:
+	default:
+		return SL_REASS_BAD;
+	}
+}
+
+bool
+sl_reass_expire(struct sl_reass *reass, uint64_t now_ns)
+{
+	struct sl_assembly_expired expired;
+
+	return sl_assembly_expire(reass->assembly, now_ns, &expired);
 }
 
 uint64_t
 sl_reass_expired(const struct sl_reass *reass)
 {
-	return reass->nb_expired;
+	return sl_assembly_nb_expired(reass->assembly);
+}
+
+uint64_t
+sl_reass_evicted(const struct sl_reass *reass)
+{
+	return sl_assembly_nb_evicted(reass->assembly);
 }

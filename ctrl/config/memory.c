@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sluice/dp/flow.h>
+#include <sluice/dp/fragments.h>
 #include <sluice/dp/index.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/worker.h>
+#include <sluice/proto/fragment.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/limits.h>
 #include <sluice/proto/slots.h>
@@ -69,6 +71,16 @@ mbuf_bytes(const struct sl_config *config)
 		if (room < config->ports[i].mtu + 64u)
 			room = config->ports[i].mtu + 64u;
 	return room + MBUF_OVERHEAD_BYTES;
+}
+
+// Of one worker.
+static uint64_t
+fragments_bytes(void)
+{
+	struct sl_assembly_conf packets = SL_FRAGMENTS_CONF, records = SL_RECORDS_CONF;
+
+	return sl_assembly_bytes(&packets) + sl_reass_bytes(&records) +
+		SL_LARGE_MBUFS * SL_LARGE_MBUF_BYTES;
 }
 
 // One session: its entry, and as many keypairs as an index can lead to.
@@ -140,9 +152,10 @@ sl_config_memory(const struct sl_config *config)
 	m.flow_index_bytes += nb_workers * index_bytes(worker_flows) *
 		(config->node.role == SL_ROLE_CONNECTOR ? 2 : 1);
 	m.mbufs_bytes = m.nb_mbufs * mbuf_bytes(config);
+	m.fragments_bytes = nb_workers * fragments_bytes();
 	m.sessions_bytes = config->limits.sessions * session_bytes(config);
-	m.dataplane_bytes = m.flows_bytes + m.flow_index_bytes + m.mbufs_bytes + m.sessions_bytes +
-		m.base_bytes;
+	m.dataplane_bytes = m.flows_bytes + m.flow_index_bytes + m.mbufs_bytes + m.fragments_bytes +
+		m.sessions_bytes + m.base_bytes;
 	for (unsigned i = 0; i < nb_workers; i++)
 		m.node_bytes[node_of_core(config->workers.cores[i])] += m.dataplane_bytes /
 			nb_workers;
@@ -311,6 +324,7 @@ sl_config_memory_print(
 	print_row(to, "flows", needs->flows_bytes);
 	print_row(to, "flow index", needs->flow_index_bytes);
 	print_row(to, "mbufs", needs->mbufs_bytes);
+	print_row(to, "fragments", needs->fragments_bytes);
 	print_row(to, "sessions", needs->sessions_bytes);
 	print_row(to, "base", needs->base_bytes);
 	for (unsigned node = 0; node < SL_NUMA_NODES_MAX; node++)

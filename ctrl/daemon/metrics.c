@@ -104,6 +104,8 @@ collect_workers(struct daemon *d, struct sl_metric_text *text)
 			{ SL_METRIC_FROM_SESSION, s.from_session },
 			{ SL_METRIC_CREATED, s.created },
 			{ SL_METRIC_CONSUMED, s.consumed },
+			{ SL_METRIC_UNFINISHED, s.unfinished },
+			{ SL_METRIC_DISPLACED, s.displaced },
 			{ SL_METRIC_FLOWS, w->flows->nb_used },
 			{ SL_METRIC_FLOWS_MAX, w->flows->nb_flows });
 	}

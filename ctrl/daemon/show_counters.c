@@ -154,6 +154,8 @@ worker_counters(struct daemon *d, json_t *table)
 	put(table, "workers", "packets taken from the session thread", s.from_session);
 	put(table, "workers", "packets made", s.created);
 	put(table, "workers", "packets that ended inside another", s.consumed);
+	put(table, "workers", "packets whose fragments did not all come", s.unfinished);
+	put(table, "workers", "packets in fragments that made room for newer", s.displaced);
 	put(table, "packets", "in use", rte_mempool_in_use_count(sl_dp_pool(d->dp)));
 	put(table, "packets", "free", rte_mempool_avail_count(sl_dp_pool(d->dp)));
 }

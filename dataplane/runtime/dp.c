@@ -7,6 +7,7 @@
 #include <rte_malloc.h>
 
 #include <errno.h>
+#include <sluice/dp/fragments.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,15 @@ create_pools(struct sl_dp *dp)
 		(uint16_t)(largest + RTE_PKTMBUF_HEADROOM),
 		SOCKET_ID_ANY
 	);
+	snprintf(name, sizeof(name), "%.20s_l", dp->name);
+	dp->large_pool = rte_pktmbuf_pool_create(
+		name,
+		SL_LARGE_MBUFS * dp->conf.nb_workers,
+		0,
+		sizeof(struct sl_meta),
+		SL_LARGE_ROOM_BYTES,
+		SOCKET_ID_ANY
+	);
 	snprintf(name, sizeof(name), "%.20s_m", dp->name);
 	dp->mails = rte_mempool_create(
 		name,
@@ -47,7 +57,7 @@ create_pools(struct sl_dp *dp)
 		SOCKET_ID_ANY,
 		0
 	);
-	return dp->pool == NULL || dp->mails == NULL ? -rte_errno : 0;
+	return dp->pool == NULL || dp->large_pool == NULL || dp->mails == NULL ? -rte_errno : 0;
 }
 
 static int
@@ -136,6 +146,7 @@ sl_dp_destroy(struct sl_dp *dp)
 	sl_ports_destroy(dp);
 	rte_free(dp->qsbr);
 	rte_mempool_free(dp->mails);
+	rte_mempool_free(dp->large_pool);
 	rte_mempool_free(dp->pool);
 	if (dp->session_fd >= 0)
 		close(dp->session_fd);

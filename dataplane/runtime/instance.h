@@ -19,6 +19,7 @@ struct sl_dp {
 	struct sl_clock machine_clock;
 	struct sl_clock *clock;
 	struct rte_mempool *pool;
+	struct rte_mempool *large_pool;
 	struct rte_mempool *mails;
 	struct sl_worker *workers[SL_MAX_WORKERS];
 	pthread_t threads[SL_MAX_WORKERS];

@@ -87,6 +87,8 @@ sl_dp_worker_stats(const struct sl_dp *dp, struct sl_worker_stats *sum)
 		sum->from_session += s->from_session;
 		sum->created += s->created;
 		sum->consumed += s->consumed;
+		sum->unfinished += s->unfinished;
+		sum->displaced += s->displaced;
 		for (unsigned p = 0; p < SL_MAX_PORTS; p++) {
 			sum->tx_pkts[p] += s->tx_pkts[p];
 			sum->tx_bytes[p] += s->tx_bytes[p];

@@ -5,6 +5,7 @@
 #include <sluice/dp/dp.h>
 #include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_table.h>
+#include <sluice/dp/fragments.h>
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/quota.h>
@@ -38,17 +39,13 @@ create_nat(const struct sl_tables_conf *conf)
 	return nat;
 }
 
-#define WHOLE_PLACES   64u // records put together at a time
-#define WHOLE_PER_LANE 8u
-#define WHOLE_BYTES    1984u // with its header, what a packet buffer holds at least
-
 static struct sl_reass *
 create_reass(void)
 {
-	void *memory = rte_zmalloc("sl_reass", sl_reass_bytes(WHOLE_PLACES, WHOLE_BYTES), 64);
+	struct sl_assembly_conf conf = SL_RECORDS_CONF;
+	void *memory = rte_malloc("sl_reass", sl_reass_bytes(&conf), RTE_CACHE_LINE_SIZE);
 
-	return memory == NULL ? NULL
-			      : sl_reass_init(memory, WHOLE_PLACES, WHOLE_BYTES, WHOLE_PER_LANE);
+	return memory == NULL ? NULL : sl_reass_init(memory, &conf);
 }
 
 static int

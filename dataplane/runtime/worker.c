@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <sluice/dp/fragments.h>
 #include <sluice/dp/neighbour.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,26 @@ create_rings(struct sl_worker *w, unsigned nb_workers)
 	return w->from_session != NULL && w->to_session != NULL && w->mail != NULL;
 }
 
+// A host that puts fragments together must never get two packets of one id at once.
+static void
+set_ip_ids(struct sl_worker *w)
+{
+	uint32_t span = (UINT16_MAX + 1u) / w->nb_workers;
+
+	w->ip_id_first = (uint16_t)(w->idx * span);
+	w->ip_id_last = (uint16_t)(w->ip_id_first + span - 1);
+	w->ip_id = (uint16_t)(w->ip_id_first + w->random % span);
+}
+
+static struct sl_assembly *
+create_fragments(void)
+{
+	struct sl_assembly_conf conf = SL_FRAGMENTS_CONF;
+	void *memory = rte_malloc("sl_fragments", sl_assembly_bytes(&conf), RTE_CACHE_LINE_SIZE);
+
+	return memory == NULL ? NULL : sl_assembly_init(memory, &conf);
+}
+
 struct sl_worker *
 sl_worker_create(struct sl_dp *dp, unsigned k)
 {
@@ -70,13 +91,16 @@ sl_worker_create(struct sl_dp *dp, unsigned k)
 	w->dp = dp;
 	w->net = &dp->net;
 	w->pool = dp->pool;
+	w->large_pool = dp->large_pool;
 	w->peers = dp->workers;
 	w->idx = (uint16_t)k;
 	w->nb_workers = (uint16_t)dp->conf.nb_workers;
 	w->random = rte_rdtsc() | 1;
 	w->trace = rte_zmalloc("sl_trace", sizeof(*w->trace), RTE_CACHE_LINE_SIZE);
 	w->neighbours = sl_neighbours_create(nb_neighbours);
-	if (w->eventfd < 0 || w->trace == NULL || w->neighbours == NULL ||
+	w->fragments = create_fragments();
+	set_ip_ids(w);
+	if (w->eventfd < 0 || w->trace == NULL || w->neighbours == NULL || w->fragments == NULL ||
 	    !create_rings(w, dp->conf.nb_workers)) {
 		sl_worker_destroy(w);
 		return NULL;
@@ -101,6 +125,7 @@ sl_worker_destroy(struct sl_worker *w)
 		sl_dp_free_mail(mail);
 	rte_free(w->mail);
 	sl_neighbours_destroy(w->neighbours);
+	rte_free(w->fragments);
 	rte_free(w->trace);
 	if (w->eventfd >= 0)
 		close(w->eventfd);

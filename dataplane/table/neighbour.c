@@ -8,11 +8,12 @@
 #include <sluice/proto/limits.h>
 #include <string.h>
 
-#define WINDOW     8u
-#define ASK_NS     (1 * SL_NS_PER_S) // between queries
-#define ASK_TRIES  3u
-#define REFRESH_NS (30 * SL_NS_PER_S) // a used entry is asked again after
-#define FORGET_NS  (300 * SL_NS_PER_S) // an unused one is forgotten after
+#define WINDOW       8u
+#define HELD_AVERAGE 4u
+#define ASK_NS       (1 * SL_NS_PER_S) // between queries
+#define ASK_TRIES    3u
+#define REFRESH_NS   (30 * SL_NS_PER_S) // a used entry is asked again after
+#define FORGET_NS    (300 * SL_NS_PER_S) // an unused one is forgotten after
 
 enum state { FREE = 0, ASKED, KNOWN };
 
@@ -26,7 +27,6 @@ struct entry {
 	uint8_t is_used; // since the last answer
 	uint64_t asked_ns; // last query
 	uint64_t learned_ns; // last answer
-	struct rte_mbuf *held[SL_NEIGHBOUR_HELD];
 } __rte_cache_aligned;
 static_assert(sizeof(struct entry) == RTE_CACHE_LINE_SIZE, "one line a neighbour");
 
@@ -35,6 +35,8 @@ struct sl_neighbours {
 	uint32_t seed;
 	uint32_t last; // entry found last: packets of a burst mostly go to one next hop
 	uint64_t due_ns;
+	uint32_t nb_held; // in all entries
+	struct rte_mbuf *(*held)[SL_NEIGHBOUR_HELD]; // by entry
 	struct entry entries[];
 };
 
@@ -52,6 +54,11 @@ sl_neighbours_create(unsigned nb_entries)
 	);
 	if (t == NULL)
 		return NULL;
+	t->held = rte_malloc("sl_held", nb_entries * sizeof(t->held[0]), RTE_CACHE_LINE_SIZE);
+	if (t->held == NULL) {
+		rte_free(t);
+		return NULL;
+	}
 	t->mask = nb_entries - 1;
 	t->seed = (uint32_t)rte_rdtsc();
 	return t;
@@ -61,7 +68,9 @@ void
 sl_neighbours_destroy(struct sl_neighbours *t)
 {
 	for (uint32_t i = 0; t != NULL && i <= t->mask; i++)
-		rte_pktmbuf_free_bulk(t->entries[i].held, t->entries[i].nb_held);
+		rte_pktmbuf_free_bulk(t->held[i], t->entries[i].nb_held);
+	if (t != NULL)
+		rte_free(t->held);
 	rte_free(t);
 }
 
@@ -148,9 +157,10 @@ sl_neighbours_hold(
 
 	if (e == NULL)
 		return SL_NEIGHBOUR_TABLE_FULL;
-	if (e->nb_held == SL_NEIGHBOUR_HELD)
+	if (e->nb_held == SL_NEIGHBOUR_HELD || t->nb_held == (t->mask + 1) * HELD_AVERAGE)
 		return SL_NEIGHBOUR_QUEUE_FULL;
-	e->held[e->nb_held++] = m;
+	t->held[e - t->entries][e->nb_held++] = m;
+	t->nb_held++;
 	if (e->state == ASKED)
 		return SL_NEIGHBOUR_HELD_WAIT;
 	e->state = ASKED;
@@ -178,7 +188,8 @@ sl_neighbours_learn(
 	if (e == NULL)
 		return 0;
 	nb = e->nb_held;
-	memcpy(released, e->held, nb * sizeof(released[0]));
+	memcpy(released, t->held[e - t->entries], nb * sizeof(released[0]));
+	t->nb_held -= nb;
 	e->nb_held = 0;
 	e->state = KNOWN;
 	e->mac = *mac;
@@ -226,7 +237,10 @@ sl_neighbours_sweep(
 			event->must_ask = 1;
 		} else {
 			event->nb_given_up = e->nb_held;
-			memcpy(event->given_up, e->held, e->nb_held * sizeof(e->held[0]));
+			memcpy(event->given_up,
+			       t->held[e - t->entries],
+			       e->nb_held * sizeof(event->given_up[0]));
+			t->nb_held -= e->nb_held;
 			*e = (struct entry){ .state = FREE };
 		}
 		(*at)++;

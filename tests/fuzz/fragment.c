@@ -13,13 +13,18 @@
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static uint8_t memory[PLACES * (MAX_BYTES + 128) + 2048] __attribute__((aligned(64)));
+	static uint8_t memory[1 << 17] __attribute__((aligned(64)));
+	static const struct sl_assembly_conf conf = { .nb_places = PLACES,
+						      .nb_chunks = 6,
+						      .share_places = 2,
+						      .share_chunks = 4,
+						      .max_bytes = MAX_BYTES };
 	struct sl_reass *reass;
 	uint64_t now_ns = 0;
 
-	if (sl_reass_bytes(PLACES, MAX_BYTES) > sizeof(memory))
+	if (sl_reass_bytes(&conf) > sizeof(memory))
 		abort();
-	reass = sl_reass_init(memory, PLACES, MAX_BYTES, 2);
+	reass = sl_reass_init(memory, &conf);
 	for (; size >= 6; data += 6, size -= 6) {
 		uint8_t body[256];
 		struct sl_rec whole,

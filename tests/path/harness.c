@@ -473,6 +473,9 @@ path_end(const char *title)
 		empty(&nodes[n]);
 	for (unsigned n = 0; n < nb_nodes; n++) {
 		CU_ASSERT_EQUAL(rte_mempool_in_use_count(sl_dp_pool(nodes[n].dp)), 0);
+		CU_ASSERT_EQUAL(
+			rte_mempool_in_use_count(sl_dp_worker(nodes[n].dp, 0)->large_pool), 0
+		);
 		sl_dp_stop(nodes[n].dp);
 	}
 	CU_ASSERT_EQUAL(rte_mempool_in_use_count(pool), 0);

@@ -9,6 +9,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <sluice/dp/neighbour.h>
 #include <string.h>
 
 #define HOST     "10.0.0.2"
@@ -189,8 +190,8 @@ static const struct {
 	{ "destination 239.x", 16, 239, true, 0, "ip4_input_martian_destination" },
 	{ "the subnet's broadcast", 19, 255, true, 0, "ip4_input_broadcast" },
 	{ "the subnet's address", 19, 0, true, 0, "ip4_input_broadcast" },
-	{ "a later fragment", 7, 5, true, 0, "fragment_input_not_assembled" },
-	{ "a first fragment", 6, 0x20, true, 0, "fragment_input_not_assembled" },
+	{ "a later fragment", 7, 5, true, 0, "fragment_input_held" },
+	{ "a first fragment", 6, 0x20, true, 0, "fragment_input_held" },
 	{ "ICMP checksum", 21, 1, true, 0, "icmp_local_checksum" },
 };
 
@@ -317,9 +318,9 @@ test_hold(void)
 	uint8_t frame[PATH_FRAME_BYTES];
 	unsigned nb = 0;
 
-	// One worker, so that all six meet in one entry: four wait, two are refused.
+	// One worker, so that all meet in one entry: two more than it holds are refused.
 	path_arrive(n, 0, PATH_WORKER_1);
-	for (uint16_t i = 0; i < 6; i++) {
+	for (uint16_t i = 0; i < SL_NEIGHBOUR_HELD + 2; i++) {
 		struct packet_spec spec = echo_to(n);
 
 		spec.destination_port = i;
@@ -342,7 +343,7 @@ test_hold(void)
 			rte_cpu_to_be_16((uint16_t)nb)
 		);
 	}
-	CU_ASSERT_EQUAL(nb, 4);
+	CU_ASSERT_EQUAL(nb, SL_NEIGHBOUR_HELD);
 	path_end("hold");
 }
 

@@ -127,6 +127,17 @@ void pair_host_queue(const struct packet_spec *spec);
 bool pair_client_take(struct pair_packet *p);
 bool pair_host_take(struct pair_packet *p);
 
+// An IPv4 packet of any size as it is, fragments too, from a client's or a host's side; the MAC
+// addresses are CLIENT's and HOST's. Without running.
+void pair_client_raw(const void *packet, size_t nb_bytes);
+void pair_host_raw(const void *packet, size_t nb_bytes);
+
+// The next packet toward a client or the host, put together from as many fragments as it came in:
+// asserted to come in order, of one id, without DF, and to be right as a whole. Its length, 0 when
+// there is none.
+size_t pair_client_take_whole(uint8_t *packet, unsigned *nb_fragments);
+size_t pair_host_take_whole(uint8_t *packet, unsigned *nb_fragments);
+
 // Ask the PoP. Length of the DNS message that came back, 0 for none.
 size_t pair_ask(
 	const char *from,

@@ -153,7 +153,9 @@ sl_flow_to_record(
 	rec.nb_bytes = (uint32_t)(end - start);
 	start -= sl_rec_head_bytes(flags);
 	sl_rec_put(start, &rec);
-	if (unlikely(send == SL_SEND_ACCEPT_DATA)) {
+	// A packet that fills a large buffer goes alone; the next one takes the ACCEPT along.
+	if (unlikely(send == SL_SEND_ACCEPT_DATA) &&
+	    start - (uint8_t *)m->buf_addr >= SL_REC_ACCEPT_BYTES) {
 		start -= SL_REC_ACCEPT_BYTES;
 		sl_accept_put(
 			start,
@@ -166,6 +168,17 @@ sl_flow_to_record(
 	m->data_off = (uint16_t)(m->data_off + (start - (const uint8_t *)ip));
 	m->data_len = (uint16_t)(end - start);
 	m->pkt_len = m->data_len;
+}
+
+// May a record's body be the carried octets of a packet? At least a header, and with what is put back
+// no more than IPv4 holds.
+static inline bool
+sl_flow_body_is_sound(uint32_t nb_bytes, uint8_t protocol)
+{
+	unsigned min = sl_carry_min_bytes(protocol);
+
+	return nb_bytes - min <=
+		UINT16_MAX - sizeof(struct rte_ipv4_hdr) - sl_carry_skip_bytes(protocol) - min;
 }
 
 // What the packet out of a record is to look like.
@@ -212,7 +225,8 @@ sl_flow_restore(
 		(uint8_t)(rec->ttl - 1),
 		out->protocol == IPPROTO_TCP ? SL_IP4_DF : 0
 	);
-	ip->packet_id = rte_cpu_to_be_16(w->ip_id++);
+	ip->packet_id = rte_cpu_to_be_16(w->ip_id);
+	w->ip_id = w->ip_id == w->ip_id_last ? w->ip_id_first : (uint16_t)(w->ip_id + 1);
 	m->data_off = (uint16_t)((uint8_t *)ip - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)(l4_bytes + sizeof(*ip));
 	m->pkt_len = m->data_len;

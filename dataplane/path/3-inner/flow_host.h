@@ -23,7 +23,7 @@ sl_flow_to_host(
 	};
 	uint16_t l4_bytes = (uint16_t)(rec->nb_bytes + sl_carry_skip_bytes(protocol));
 
-	if (unlikely(rec->nb_bytes < sl_carry_min_bytes(protocol)))
+	if (unlikely(!sl_flow_body_is_sound(rec->nb_bytes, protocol)))
 		return SL_TO_HOST_SHORT;
 	if (protocol == IPPROTO_TCP)
 		sl_tcp_track(

@@ -322,5 +322,7 @@ flow_open_process(struct rte_graph *graph, struct rte_node *node, void **objs, u
 SL_NODE(flow_open, flow_open_process, edges)
 SL_DROP(flow_open_malformed, SL_PEER_FAULT, "OPEN whose fields are wrong.")
 SL_DROP(flow_open_short, SL_PEER_FAULT, "OPEN whose packet is shorter than its transport header.")
-SL_DROP(flow_open_ttl, SL_EXPECTED, "OPEN whose packet's time to live was spent.")
+SL_DROP(flow_open_ttl,
+	SL_EXPECTED,
+	"OPEN whose packet's time to live was spent, or that was too long to travel inside it.")
 SL_DROP(flow_open_no_mbuf, SL_OUR_FAULT, "No packet buffer for an ACCEPT.")

@@ -50,5 +50,7 @@ flow_originate_process(struct rte_graph *graph, struct rte_node *node, void **ob
 SL_NODE(flow_originate, flow_originate_process, edges)
 SL_DROP(flow_originate_bad_flow, SL_PEER_FAULT, "Record for a flow id beyond the table.")
 SL_DROP(flow_originate_stale, SL_EXPECTED, "Record for a flow that is over.")
-SL_DROP(flow_originate_short, SL_PEER_FAULT, "Record is shorter than its transport header.")
+SL_DROP(flow_originate_short,
+	SL_PEER_FAULT,
+	"Record is shorter than its transport header, or longer than a packet.")
 SL_DROP(flow_originate_ttl, SL_EXPECTED, "Packet for a host whose time to live was spent.")

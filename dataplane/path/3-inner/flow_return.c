@@ -71,7 +71,7 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return REVOKED;
 	rte_prefetch0(&w->snapshot->clients[f->pop.client]); // client_output reads it
 	describe(f, &out);
-	if (unlikely(rec.nb_bytes < sl_carry_min_bytes(out.protocol)))
+	if (unlikely(!sl_flow_body_is_sound(rec.nb_bytes, out.protocol)))
 		return SHORT;
 	if (out.protocol == IPPROTO_TCP)
 		track(w, f, &rec);
@@ -99,6 +99,8 @@ flow_return_process(struct rte_graph *graph, struct rte_node *node, void **objs,
 SL_NODE(flow_return, flow_return_process, edges)
 SL_DROP(flow_return_bad_flow, SL_PEER_FAULT, "Record for a flow id beyond the table.")
 SL_DROP(flow_return_stale, SL_EXPECTED, "Record for a flow that is over.")
-SL_DROP(flow_return_short, SL_PEER_FAULT, "Record is shorter than its transport header.")
+SL_DROP(flow_return_short,
+	SL_PEER_FAULT,
+	"Record is shorter than its transport header, or longer than a packet.")
 SL_DROP(flow_return_revoked, SL_EXPECTED, "Answer for a flow the policy admits no more.")
 SL_DROP(flow_return_ttl, SL_EXPECTED, "Answer whose time to live was spent.")

@@ -98,6 +98,20 @@ strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
 	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
 }
 
+// A packet that leaves no room for its OPEN, in the buffer or in the record's length, stays behind:
+// the flow is opened with the least a packet can be and no time to live, so that it is not sent on.
+static void
+leave_behind(struct rte_mbuf *m, uint8_t protocol, struct sl_rec *rec)
+{
+	unsigned least = sl_carry_min_bytes(protocol);
+
+	memmove((uint8_t *)m->buf_addr + SL_FLOW_HEADROOM, rte_pktmbuf_mtod(m, void *), least);
+	m->data_off = SL_FLOW_HEADROOM;
+	m->data_len = (uint16_t)least;
+	m->pkt_len = least;
+	rec->ttl = 1;
+}
+
 enum sl_up
 sl_flow_up_open(
 	struct sl_worker *w,
@@ -131,11 +145,15 @@ sl_flow_up_open(
 	open.destination_kind = destination.kind;
 	open.destination = destination.octets;
 	open.destination_bytes = destination.nb_bytes;
-	if (!sl_flow_make_headroom(m, SL_FLOW_HEADROOM))
-		return SL_UP_ROOM;
+	if (unlikely(
+		    sl_open_bytes(destination.nb_bytes) + rte_pktmbuf_data_len(m) >
+		    SL_TUNNEL_BODY_MAX_BYTES
+	    ) ||
+	    !sl_flow_make_headroom(m, SL_FLOW_HEADROOM))
+		leave_behind(m, protocol, &rec);
 	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_open_bytes(destination.nb_bytes));
 	sl_open_put(p, &open);
-	rec.flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl);
+	rec.flags = sl_rec_tos_ttl_flag(rec.tos, rec.ttl);
 	rec.nb_bytes = rte_pktmbuf_data_len(m);
 	sl_rec_put((uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_rec_head_bytes(rec.flags)), &rec);
 	meta->session = f->link.session;

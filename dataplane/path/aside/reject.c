@@ -32,6 +32,8 @@ sl_reject_icmp(uint8_t reason)
 		return 3 << 8 | 4;
 	case SL_LOCAL_TTL:
 		return 11 << 8 | 0;
+	case SL_LOCAL_REASSEMBLY:
+		return 11 << 8 | 1;
 	default:
 		return 3 << 8 | 13;
 	}
@@ -51,6 +53,7 @@ is_reset(uint8_t reason)
 	case SL_LOCAL_PROTOCOL:
 	case SL_LOCAL_TTL:
 	case SL_LOCAL_TOO_BIG:
+	case SL_LOCAL_REASSEMBLY:
 		return false;
 	default:
 		return true;
@@ -164,6 +167,11 @@ icmp_packet(struct rte_mbuf *m, uint16_t l4_offset, uint8_t reason, uint16_t mtu
 		return false;
 	m->data_len = quoted_bytes;
 	m->pkt_len = quoted_bytes;
+	if (unlikely(rte_pktmbuf_headroom(m) < RTE_PKTMBUF_HEADROOM)) {
+		// A packet that filled a large buffer.
+		memmove((uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM, ip, quoted_bytes);
+		m->data_off = RTE_PKTMBUF_HEADROOM;
+	}
 	out = (struct rte_ipv4_hdr *)(void *)rte_pktmbuf_prepend(m, sizeof(*out) + 8);
 	if (out == NULL)
 		return false;

@@ -55,7 +55,8 @@ test_tables(void)
 	CU_ASSERT_EQUAL(a.nb_mbufs, 20000);
 	CU_ASSERT_EQUAL(
 		a.dataplane_bytes,
-		a.flows_bytes + a.flow_index_bytes + a.mbufs_bytes + a.sessions_bytes + a.base_bytes
+		a.flows_bytes + a.flow_index_bytes + a.mbufs_bytes + a.fragments_bytes +
+			a.sessions_bytes + a.base_bytes
 	);
 	CU_ASSERT_EQUAL(a.total_bytes, a.dataplane_bytes + a.names_bytes + a.clients_bytes);
 	a = needs("limits = { sessions = 100; names = 1000; };");

@@ -6,13 +6,19 @@
 
 #define MAX_BYTES 5000u
 #define PLACES    4u
+#define CHUNKS    3u // of 2048 octets, a record of MAX_BYTES takes
 
 static struct sl_reass *
 make(uint32_t per_source)
 {
-	void *memory = aligned_alloc(64, (sl_reass_bytes(PLACES, MAX_BYTES) + 63) & ~(size_t)63);
+	struct sl_assembly_conf conf = { .nb_places = PLACES,
+					 .nb_chunks = PLACES * CHUNKS,
+					 .share_places = per_source,
+					 .share_chunks = PLACES * CHUNKS,
+					 .max_bytes = MAX_BYTES };
+	void *memory = aligned_alloc(64, (sl_reass_bytes(&conf) + 63) & ~(size_t)63);
 
-	return sl_reass_init(memory, PLACES, MAX_BYTES, per_source);
+	return sl_reass_init(memory, &conf);
 }
 
 // Cut, send over the wire in a shuffled order, put together.
@@ -109,9 +115,11 @@ static const struct sequence sequences[] = {
 	    { 16, 8, true, SL_REASS_OVERLAP },
 	    { 24, 8, false, SL_REASS_OVERLAP } },
 	  4 },
-	{ "the same piece twice is an overlap",
-	  { { 0, 16, true, SL_REASS_HELD }, { 0, 16, true, SL_REASS_OVERLAP } },
-	  2 },
+	{ "the same piece twice does no harm",
+	  { { 0, 16, true, SL_REASS_HELD },
+	    { 0, 16, true, SL_REASS_HELD },
+	    { 16, 8, false, SL_REASS_DONE } },
+	  3 },
 	{ "two ends", { { 16, 4, false, SL_REASS_HELD }, { 32, 4, false, SL_REASS_OVERLAP } }, 2 },
 	{ "a piece beyond the end",
 	  { { 16, 4, false, SL_REASS_HELD }, { 24, 8, true, SL_REASS_OVERLAP } },
@@ -122,7 +130,7 @@ static const struct sequence sequences[] = {
 	{ "an empty piece", { { 0, 0, true, SL_REASS_BAD } }, 1 },
 	{ "a middle piece not a multiple of 8", { { 0, 12, true, SL_REASS_BAD } }, 1 },
 	{ "past 65535", { { 65528, 16, false, SL_REASS_BAD } }, 1 },
-	{ "past what a place holds", { { 5056, 8, true, SL_REASS_TOO_BIG } }, 1 },
+	{ "past the size allowed", { { 5056, 8, true, SL_REASS_TOO_BIG } }, 1 },
 	{ "one piece alone is whole", { { 0, 5, false, SL_REASS_DONE } }, 1 },
 };
 
@@ -160,21 +168,24 @@ test_quota_and_timeout(void)
 	static const uint8_t body[8];
 	struct sl_reass *reass = make(2);
 	struct sl_rec whole, rec = { .body = body, .nb_bytes = 8, .more = true };
+	struct sl_rec last = { .body = body, .nb_bytes = 8, .fragment_offset_bytes = 8 };
 	uint64_t later = SL_RECORD_FRAGMENT_TIMEOUT_MS * SL_NS_PER_MS;
 
 	for (uint16_t id = 0; id < 3; id++) {
 		rec.fragment_id = id;
-		CU_ASSERT_EQUAL(
-			sl_reass_add(reass, 1, &rec, 0, &whole),
-			id < 2 ? SL_REASS_HELD : SL_REASS_QUOTA
-		);
+		CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &rec, id, &whole), SL_REASS_HELD);
 	}
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 2, &rec, 0, &whole), SL_REASS_HELD);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 3, &rec, 0, &whole), SL_REASS_HELD);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 4, &rec, 0, &whole), SL_REASS_QUOTA);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 4, &rec, later - 1, &whole), SL_REASS_QUOTA);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 4, &rec, later, &whole), SL_REASS_HELD);
-	CU_ASSERT_EQUAL(sl_reass_expired(reass), 4);
+	// The oldest made room; the others are there.
+	CU_ASSERT_EQUAL(sl_reass_evicted(reass), 1);
+	last.fragment_id = 1;
+	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &last, 3, &whole), SL_REASS_DONE);
+	last.fragment_id = 0;
+	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &last, 3, &whole), SL_REASS_HELD);
+	last.fragment_id = 2;
+	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &last, later + 2, &whole), SL_REASS_HELD);
+	CU_ASSERT_EQUAL(sl_reass_expired(reass), 1);
+	CU_ASSERT_TRUE(sl_reass_expire(reass, later + 3));
+	CU_ASSERT_FALSE(sl_reass_expire(reass, later + 3));
 	free(reass);
 }
 
@@ -200,7 +211,8 @@ static const struct sl_test_case cases[] = {
 	{ "fragments: any record comes together from pieces in any order", test_round_trips },
 	{ "fragments: what has no room is not cut", test_split_limits },
 	{ "fragments: pieces that overlap or contradict give the record up", test_sequences },
-	{ "fragments: a source has a quota and a record a time", test_quota_and_timeout },
+	{ "fragments: a lane's oldest record makes room, and each has its time",
+	  test_quota_and_timeout },
 	{ "fragments: pieces of two flows, generations or sources never mix", test_kept_apart },
 };
 

@@ -409,6 +409,7 @@ struct sl_config_memory {
 	uint64_t flows_bytes; // flow records
 	uint64_t flow_index_bytes;
 	uint64_t mbufs_bytes;
+	uint64_t fragments_bytes; // what is put together, and buffers for large packets
 	uint64_t sessions_bytes; // key schedules and replay windows
 	uint64_t base_bytes; // what DPDK takes before any table
 	uint64_t dataplane_bytes; // all of the above

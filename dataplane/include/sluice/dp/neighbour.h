@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SL_NEIGHBOUR_HELD 4u // packets an entry holds while it asks
+// Packets an entry holds while it asks: all fragments of the longest packet, at an MTU of 1500. All
+// entries together hold four each on average.
+#define SL_NEIGHBOUR_HELD 48u
 
 struct sl_neighbours;
 

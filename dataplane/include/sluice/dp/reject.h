@@ -15,6 +15,7 @@ enum sl_local_reason {
 	SL_LOCAL_NO_CONNECTOR,
 	SL_LOCAL_TTL,
 	SL_LOCAL_TOO_BIG, // needs a smaller MTU; token holds it
+	SL_LOCAL_REASSEMBLY, // fragments of it did not come in time
 };
 
 // ICMP type and code (type << 8 | code) that stands for `reason` toward a sender.

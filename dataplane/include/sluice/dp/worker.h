@@ -90,6 +90,8 @@ struct sl_worker_stats {
 	uint64_t from_session; // packets the session thread handed in
 	uint64_t created; // packets made by nodes: ARP queries, copies, fragments, records
 	uint64_t consumed; // packets that ended inside another one
+	uint64_t unfinished; // packets and records in fragments that did not all come in time
+	uint64_t displaced; // packets and records in fragments that made room for newer ones
 	uint64_t tx_pkts[SL_MAX_PORTS];
 	uint64_t tx_bytes[SL_MAX_PORTS];
 	uint64_t rx_pkts[SL_MAX_PORTS];
@@ -115,6 +117,7 @@ struct sl_dp;
 struct sl_hash_key;
 struct sl_flow_table;
 struct sl_neighbours;
+struct sl_assembly;
 struct sl_reass;
 struct sl_names_cache;
 struct sl_nat;
@@ -139,8 +142,10 @@ struct sl_worker {
 	struct sl_names_cache *names; // worker: rw; connector: name -> private addresses
 	struct sl_aead *aead; // worker: rw
 	struct sl_reass *reass; // worker: rw; records in fragments, of the lanes it owns
+	struct sl_assembly *fragments; // worker: rw; IPv4 packets in fragments
 	struct sl_trace *trace; // worker: rw, control: arms and reads
 	struct rte_mempool *pool; // mbufs
+	struct rte_mempool *large_pool; // mbufs that hold any packet; see fragments.h
 	struct rte_graph *graph;
 	struct sl_worker *const *peers; // all workers of the instance, this one among them
 	uint16_t idx;
@@ -149,11 +154,13 @@ struct sl_worker {
 	uint16_t rx_next; // worker: rw; the pair whose turn is first
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
-	uint16_t ip_id; // of packets that carry no DF
+	uint16_t ip_id; // next of packets that may be cut; each worker has a range of its own
+	uint16_t ip_id_first, ip_id_last;
 	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
 	uint32_t swept_ds; // when the sweep of flows last went on
 	uint32_t sweep_due; // records it has yet to look at
 	uint64_t next_beat_ns; // when heartbeats are next due
+	uint64_t fragments_due_ns; // when those that wait are next looked at
 	struct sl_timeouts timeouts; // of flows (control: written before start)
 	bool is_traced; // this walk records trails; loaded once per walk
 

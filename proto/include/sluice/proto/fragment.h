@@ -4,6 +4,7 @@
 // the fragment extension besides; offsets count octets of the whole record's body.
 #pragma once
 
+#include <sluice/proto/assembly.h>
 #include <sluice/proto/record.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,8 +28,7 @@ sl_split_begin(struct sl_split *split, uint32_t nb_bytes, uint32_t room_bytes, u
 // fragment_id, which must be fresh on its lane. False when all pieces have been given.
 bool sl_split_next(struct sl_split *split, const uint8_t *body, struct sl_rec *rec);
 
-// Reassembly of one lane owner: a fixed number of records at a time, each up to a fixed size, in
-// memory handed in once. Private to one thread.
+// Reassembly of one lane owner, in memory handed in once. Private to one thread.
 struct sl_reass;
 
 enum sl_reass_verdict {
@@ -36,17 +36,15 @@ enum sl_reass_verdict {
 	SL_REASS_HELD, // kept; more to come
 	SL_REASS_BAD, // not a piece of anything: empty, odd length in the middle, past 65535
 	SL_REASS_OVERLAP, // pieces overlap or contradict each other: the record is given up
-	SL_REASS_QUOTA, // source has its share, or every place is taken
-	SL_REASS_TOO_BIG, // beyond the size a place holds: the record is given up
+	SL_REASS_QUOTA, // the source's share holds less than this record needs: it is given up
+	SL_REASS_TOO_BIG, // beyond the size allowed: the record is given up
 };
 
-// Octets of memory for `nb_places` records of up to `max_body_bytes` (rounded up to 64).
-size_t sl_reass_bytes(uint32_t nb_places, uint32_t max_body_bytes);
+// Octets of memory for a configuration; its timeout is SL_RECORD_FRAGMENT_TIMEOUT_MS, whatever it says.
+size_t sl_reass_bytes(const struct sl_assembly_conf *conf);
 
-// `memory` is sl_reass_bytes() octets, aligned to 64, and stays the caller's. One source may hold
-// at most `per_source` places.
-struct sl_reass *
-sl_reass_init(void *memory, uint32_t nb_places, uint32_t max_body_bytes, uint32_t per_source);
+// `memory` is sl_reass_bytes() octets, aligned to 64, and stays the caller's.
+struct sl_reass *sl_reass_init(void *memory, const struct sl_assembly_conf *conf);
 
 // Take one fragment (a record with SL_RECORD_FRAGMENT). `source` tells sessions and lanes apart,
 // for example session << 16 | lane. `now_ns` is any monotonic clock; a record is given up
@@ -60,5 +58,9 @@ enum sl_reass_verdict sl_reass_add(
 	struct sl_rec *whole
 );
 
-// Records given up by timeout since the start.
+// Give up one record whose time is over; false when there is none.
+bool sl_reass_expire(struct sl_reass *reass, uint64_t now_ns);
+
+// Records given up since the start: by timeout, and in favour of newer ones.
 uint64_t sl_reass_expired(const struct sl_reass *reass);
+uint64_t sl_reass_evicted(const struct sl_reass *reass);
