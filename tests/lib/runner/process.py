@@ -30,11 +30,19 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _signal_group(child, number):
+def _signal(pid, number):
+    """Signal a process, or with -pid its group; the lab's belong to root, by sudo, for who is not."""
     try:
-        os.killpg(child.pid, number)
+        os.kill(pid, number)
     except ProcessLookupError:
         pass
+    except PermissionError:
+        subprocess.run(["sudo", "-n", "kill", f"-{int(number)}", "--", str(pid)], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _signal_group(child, number):
+    _signal(-child.pid, number)
 
 
 def _end(child):
@@ -87,10 +95,10 @@ def stop_all():
 def kill_orphans():
     """End what children that are gone have left to us, and reap it."""
     for pid in _children_of(os.getpid()):
+        _signal(pid, signal.SIGKILL)
         try:
-            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
+        except ChildProcessError:
             pass
 
 
