@@ -44,18 +44,23 @@ class Machine:
             write(f"{pci}/drivers/{driver}/unbind")
             os.symlink(f"{pci}/drivers/{driver}", f"{card}/driver")
             if interface:
-                os.makedirs(f"{card}/net/{interface}")
+                below = "virtio2/net" if driver == "virtio-pci" else "net"
+                os.makedirs(f"{card}/{below}/{interface}")
                 os.makedirs(f"{root}/sys/class/net/{interface}")
             if group:
                 os.symlink(f"../../../kernel/iommu_groups/{group}", f"{card}/iommu_group")
+        os.symlink(f"../{ROUTE}", f"{pci}/devices/{FREE}/physfn")
         os.makedirs(f"{root}/sys/class/net/br0")
         os.symlink("../br0", f"{root}/sys/class/net/eth0/upper_br0")
-        write(f"{root}/proc/net/route", "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
-              "eth1 0002000A 00000000 0001 0 0 0 00FFFFFF\n"
-              "br0 00000000 010200C0 0003 0 0 0 00000000\n")
+        self.default_route("br0")
         write(f"{root}/addresses/eth2", "192.0.2.7\n")
         write(f"{root}/logins", "192.0.2.7\n")
         write(f"{root}/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N\n")
+
+    def default_route(self, interface):
+        write(f"{self.root}/proc/net/route", "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
+              "eth1 0002000A 00000000 0001 0 0 0 00FFFFFF\n"
+              f"{interface} 00000000 010200C0 0003 0 0 0 00000000\n")
 
     def nic(self, *argv):
         return subprocess.run([os.path.join(process.TOP, "scripts/nic"), *argv], text=True,
@@ -113,12 +118,24 @@ def refuse(machine):
     expect(machine.nic("bind", BARE).returncode, 0, "a card without IOMMU, once that is allowed")
 
 
+@case("E1: nic bind finds the default route on a virtio card, whose interface is a folder deeper")
+@on_machine
+def virtio(machine):
+    machine.default_route("eth4")
+    write(f"{machine.root}/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n")
+    done = machine.nic("bind", BARE)
+    expect(done.returncode, 1, "the exit code")
+    expect_true("the default route is by eth4" in done.stderr, done.stderr)
+    expect(machine.overrides()[BARE], "(null)", "the override")
+    expect(machine.nic("bind", ROUTE).returncode, 0, "the card that had it before")
+
+
 @case("E1: nic status has a line per network card with its driver, interface and what may be done")
 @on_machine
 def status(machine):
     lines = {line.split()[0]: line for line in machine.nic("status").stdout.splitlines()}
     expect(sorted(lines), sorted(["PCI", FREE, ROUTE, LOGIN, MLX, BARE]), "the lines")
     for address, words in ((FREE, ("ixgbe", "eth1", "may be bound")), (ROUTE, ("igb", "default route")),
-                           (LOGIN, ("logged in",)), (MLX, ("must stay",)), (BARE, ("none",))):
+                           (LOGIN, ("logged in",)), (MLX, ("must stay",)), (BARE, ("none", "eth4"))):
         for word in words:
             expect_true(word in lines[address], f"{word!r} in {lines[address]!r}")
