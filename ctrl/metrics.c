@@ -169,6 +169,8 @@ const struct sl_metric_row sl_metrics[SL_METRIC_COUNT] = {
 
 	[SL_METRIC_LOG_LOST] = { "sluice_log_lines_lost_total", COUNTER, { NULL },
 		"Log lines lost because whoever reads them is too slow." },
+	[SL_METRIC_CALLS_REFUSED] = { "sluice_system_calls_refused_total", COUNTER, { NULL },
+		"System calls that Sluice does not make and that were refused; the log names the latest." },
 };
 // clang-format on
 

@@ -168,12 +168,13 @@ static void
 write_system_fixed(FILE *to, const struct sl_config *c)
 {
 	fprintf(to,
-		"%s %s %s %x:%u %u",
+		"%s %s %s %x:%u %d %u",
 		c->system.state_dir,
 		c->system.control_socket,
 		c->system.user,
 		c->system.metrics.address,
 		c->system.metrics.port,
+		c->system.seccomp,
 		c->system.memory_mb);
 }
 

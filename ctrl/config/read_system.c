@@ -149,6 +149,7 @@ static const struct sl_field system_fields[] = {
 	  .number = SL_LOG_NOTICE },
 	{ "flow_log", SL_FIELD_PATH, AT(sl_config_system, flow_log) },
 	{ "metrics", SL_FIELD_OTHER, AT(sl_config_system, metrics), .read = read_metrics },
+	{ "seccomp", SL_FIELD_BOOL, AT(sl_config_system, seccomp), .number = true },
 	{ "memory_mb", SL_FIELD_U32, AT(sl_config_system, memory_mb), .min = 64, .max = 1u << 20 },
 };
 

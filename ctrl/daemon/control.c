@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <sluice/ctrl/clock.h>
 #include <sluice/ctrl/log.h>
+#include <sluice/ctrl/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ struct control {
 	struct sl_health *health;
 	int underlay, session, names, resolver, store; // conditions; -1: not of this role
 	uint64_t next_tick_ns;
+	uint64_t nb_refused_said; // system calls
 	uint32_t generation;
 };
 
@@ -184,6 +187,24 @@ check_names(struct daemon *d)
 		);
 }
 
+static void
+report_refused_calls(struct daemon *d)
+{
+	char name[64];
+	uint64_t nb = sl_seccomp_nb_refused(name, sizeof(name));
+
+	if (nb == d->control->nb_refused_said)
+		return;
+	sl_log(SL_LOG_ERROR,
+	       "system-call-refused",
+	       "%s, call %" PRIu64 " that was refused; if a device driver needs it, set "
+	       "system.seccomp = false, restart, and report it; else code that is not ours runs in "
+	       "here",
+	       name,
+	       nb);
+	d->control->nb_refused_said = nb;
+}
+
 void
 control_tick(struct daemon *d)
 {
@@ -193,6 +214,7 @@ control_tick(struct daemon *d)
 	if (now_ns < d->control->next_tick_ns)
 		return;
 	d->control->next_tick_ns = now_ns + TICK_NS;
+	report_refused_calls(d);
 	check_underlay(d);
 	check_session(d);
 	check_store(d);

@@ -5,6 +5,7 @@
 #include <rte_ethdev.h>
 
 #include <sluice/ctrl/log.h>
+#include <sluice/ctrl/seccomp.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/version.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ collect_daemon(struct daemon *d, uint64_t start_ns, struct sl_metric_text *text)
 {
 	bool is_pop = d->config->node.role == SL_ROLE_POP;
 	json_t *health = sl_health_json(daemon_health(d)), *condition;
+	char latest[64];
 	size_t i;
 
 	sl_metric_put(text, SL_METRIC_BUILD, 1, sl_version(), is_pop ? "pop" : "connector");
@@ -45,7 +47,8 @@ collect_daemon(struct daemon *d, uint64_t start_ns, struct sl_metric_text *text)
 		{ SL_METRIC_START, start_ns },
 		{ SL_METRIC_GENERATION, d->snapshot->dp.generation },
 		{ SL_METRIC_READY, json_is_true(json_object_get(health, "healthy")) },
-		{ SL_METRIC_LOG_LOST, sl_log_nb_lost() });
+		{ SL_METRIC_LOG_LOST, sl_log_nb_lost() },
+		{ SL_METRIC_CALLS_REFUSED, sl_seccomp_nb_refused(latest, sizeof(latest)) });
 	json_array_foreach(json_object_get(health, "conditions"), i, condition) sl_metric_put(
 		text,
 		SL_METRIC_CONDITION,

@@ -10,6 +10,7 @@
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/notify.h>
 #include <sluice/ctrl/privileges.h>
+#include <sluice/ctrl/seccomp.h>
 #include <sluice/dp/tables.h>
 #include <sluice/dp/upkeep.h>
 #include <stdlib.h>
@@ -347,6 +348,26 @@ start_threads(struct daemon *d)
 }
 
 static int
+hold_to_system_calls(const struct sl_config *config)
+{
+	struct sl_seccomp_conf conf = { 0 };
+	const char *why = "";
+	int ret;
+
+	if (!config->system.seccomp) {
+		sl_log(SL_LOG_WARNING, "seccomp-off", "system calls are not limited");
+		return 0;
+	}
+	for (unsigned i = 0; i < config->nb_ports; i++)
+		if (strncmp(config->ports[i].device, "net_af_xdp", 10) == 0)
+			conf.has_bpf = true;
+	ret = sl_seccomp_install(&conf, &why);
+	if (ret != 0)
+		sl_log(SL_LOG_ERROR, "seccomp", "%s: %s", strerror(-ret), why);
+	return ret;
+}
+
+static int
 start(struct daemon *d)
 {
 	int ret = load(d);
@@ -371,6 +392,8 @@ start(struct daemon *d)
 		ret = start_threads(d);
 	if (ret == 0)
 		ret = control_open(d);
+	if (ret == 0)
+		ret = hold_to_system_calls(d->config); // last: nothing above is limited
 	return ret;
 }
 

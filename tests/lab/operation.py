@@ -3,7 +3,7 @@ import json
 import os
 import stat
 
-from labtest import case, expect, expect_true
+from labtest import case, expect, expect_true, inject
 from netlab import process, topology
 
 GIT = "git.corp.example"
@@ -104,6 +104,32 @@ def privileges(lab):
         expect(core[-3], "0", f"the core limit on {host}")
         mode = os.stat(process.environment(host)["SLUICE_SOCKET"]).st_mode
         expect(stat.S_IMODE(mode), 0o660, f"the socket's mode on {host}")
+
+
+UNSHARE, EXECVE = 272, 59
+
+
+@case("E4: every thread of a daemon is held to its system calls; another one fails, and is told")
+def system_calls(lab):
+    for host in topology.DAEMONS:
+        pid = process.pid_of(host, "sluice")
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/status") as f:
+                expect_true("\nSeccomp:\t2\n" in f.read(), f"a filter on thread {task} of {host}")
+        expect_true("system-call-refused" not in process.log_tail(host, "sluice", 1000),
+                    f"no call refused on {host} so far")
+    lab.wait_for("a call to be made", lambda: inject.system_call(process.pid_of("pop", "sluice"), UNSHARE))
+    lab.wait_for("the refusal in the log", lambda: "unshare (272)" in process.log_tail("pop", "sluice"))
+    expect(lab.try_control("pop", "health").code, 0, "health afterwards")
+
+
+@case("E4: running a program ends a daemon", ends="connector2")
+def no_programs(lab):
+    pid = process.pid_of("connector2", "sluice")
+    lab.wait_for("a call to be made", lambda: inject.system_call(pid, EXECVE))
+    lab.wait_for("the daemon to end", lambda: process.exit_of("connector2", "sluice"))
+    expect(process.exit_of("connector2", "sluice"), "159", "the exit status, SIGSYS")
+    lab.start_again("connector2")
 
 
 @case("E8: show workers names the core and the port queues of each worker")
