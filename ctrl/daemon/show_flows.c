@@ -51,7 +51,7 @@ state_text(const struct sl_flow *f)
 {
 	static const char *const tcp[] = { NULL,          "syn-sent",      "syn-received",
 					   "established", "client-closed", "host-closed",
-					   "closing",     "reset" };
+					   "doubted",     "closing",       "reset" };
 	static const char *const link[] = { "closed", "opening", "accepting", "open", "waiting" };
 
 	if (f->link.state != SL_LINK_OPEN && f->link.state < RTE_DIM(link))

@@ -60,8 +60,9 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "mailbox_rx", "arp", "arp_input" },
 
 	// Onto the wire.
-	{ "ip4_output", "no_route", "ip4_output_no_route" },
-	{ "ip4_output", "too_big", "ip4_output_too_big" },
-	{ "neighbour_sweep", "unreachable", "neighbour_sweep_unanswered" },
+	{ "ip4_output", "no_route", "unreachable" },
+	{ "ip4_output", "too_big", "unreachable" },
+	{ "neighbour_sweep", "unreachable", "unreachable" },
+	{ "unreachable", "flow", "error_collect" },
 };
 const unsigned sl_role_connector_rows = RTE_DIM(sl_role_connector);

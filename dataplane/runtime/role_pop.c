@@ -54,7 +54,10 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "record_whole", "records", "record_input" },
 	{ "*", "client", "client_output" },
 	{ "client_output", "plain", "ip4_output" },
-	{ "client_output", "wireguard", "wireguard_seal" },
+	{ "*", "wireguard", "wireguard_seal" },
+	{ "wireguard_seal", "too_big", "wireguard_cut" },
+	{ "*", "unreachable", "unreachable" },
+	{ "unreachable", "flow", "error_forward" },
 	{ "*", "output", "ip4_output" },
 
 	// From other workers and the session thread.
@@ -74,7 +77,7 @@ const struct sl_wiring sl_role_pop[] = {
 
 	// Onto the wire.
 	{ "ip4_output", "no_route", "ip4_output_no_route" },
-	{ "ip4_output", "too_big", "ip4_output_too_big" },
+	{ "ip4_output", "too_big", "unreachable" },
 	{ "neighbour_sweep", "unreachable", "neighbour_sweep_unanswered" },
 };
 const unsigned sl_role_pop_rows = RTE_DIM(sl_role_pop);

@@ -488,7 +488,8 @@ add_connector(void)
 			     .mtu_bytes = conf.underlay_mtu },
 			   { .name = "inner",
 			     .address = packet_ip(CONN_INNER),
-			     .prefix_bits = 24 } },
+			     .prefix_bits = 24,
+			     .mtu_bytes = conf.inner_mtu } },
 		.nb_routes = 3,
 		.routes = { { .prefix = packet_ip("10.0.0.0"), .prefix_bits = 24, .port = 0 },
 			    { .prefix = packet_ip("10.77.83.0"), .prefix_bits = 24, .port = 1 },
@@ -554,6 +555,7 @@ pair_begin(const struct pair_conf *given)
 	conf = given == NULL ? (struct pair_conf){ 0 } : *given;
 	conf.nb_flows = conf.nb_flows == 0 ? 1024 : conf.nb_flows;
 	conf.underlay_mtu = conf.underlay_mtu == 0 ? 1500 : conf.underlay_mtu;
+	conf.inner_mtu = conf.inner_mtu == 0 ? 1500 : conf.inner_mtu;
 	conf.nat_low = conf.nat_low == 0 ? 20000 : conf.nat_low;
 	conf.nat_high = conf.nat_high == 0 ? 29999 : conf.nat_high;
 	memset(&pair, 0, sizeof(pair));

@@ -54,6 +54,8 @@ enum pair_dns_mode {
 	PAIR_DNS_ANSWERS, // with HOST, but NXDOMAIN for NOBODY
 	PAIR_DNS_SILENT,
 	PAIR_DNS_LOOPBACK, // answers with 127.0.0.1
+	PAIR_DNS_ABSENT, // with an address on the link that nobody has
+	PAIR_DNS_FAR, // with one that no route leads to
 };
 
 struct pair {
@@ -79,6 +81,7 @@ extern enum path_arrival pair_arrival;
 struct pair_conf {
 	uint32_t nb_flows; // of the PoP; 0: 1024
 	uint16_t underlay_mtu; // 0: 1500
+	uint16_t inner_mtu; // between connector and hosts; 0: 1500
 	uint16_t nat_low, nat_high; // 0: 20000 to 29999
 	bool has_allow; // connector's list: git.corp.example TCP 22, 10.66.0.0/24 TCP 80
 	bool is_chacha;

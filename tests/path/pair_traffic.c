@@ -74,7 +74,10 @@ parse(struct pair_packet *p)
 static void
 answer_dns(const struct pair_packet *p)
 {
-	static const uint8_t host[] = { 10, 77, 83, 5 }, loopback[] = { 127, 0, 0, 1 };
+	static const uint8_t addresses[][4] = { [PAIR_DNS_ANSWERS] = { 10, 77, 83, 5 },
+						[PAIR_DNS_LOOPBACK] = { 127, 0, 0, 1 },
+						[PAIR_DNS_ABSENT] = { 10, 77, 83, 99 },
+						[PAIR_DNS_FAR] = { 10, 88, 0, 1 } };
 	uint8_t message[512], frame[PATH_FRAME_BYTES];
 	struct sl_query query;
 	struct sl_writer w;
@@ -105,13 +108,7 @@ answer_dns(const struct pair_packet *p)
 	is_known = is_asked && strcmp(name, NOBODY) != 0;
 	w = sl_answer_begin(&query, message, sizeof(message));
 	if (is_known)
-		sl_answer_record(
-			&w,
-			SL_DNS_A,
-			pair.dns_ttl_s,
-			pair.dns_mode == PAIR_DNS_LOOPBACK ? loopback : host,
-			4
-		);
+		sl_answer_record(&w, SL_DNS_A, pair.dns_ttl_s, addresses[pair.dns_mode], 4);
 	spec.payload_bytes = sl_answer_end(
 		&w,
 		&query,

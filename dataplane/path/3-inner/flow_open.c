@@ -179,6 +179,9 @@ create(struct sl_worker *w, const struct opening *o, rte_be32_t address, uint8_t
 	uint32_t index;
 
 	sl_ip4_map(key.source, address);
+	*reason = SL_CLOSE_UNREACHABLE;
+	if (sl_net_route(w->net, address) == NULL)
+		return SL_NO_FLOW;
 	*reason = SL_CLOSE_NO_PORT;
 	if (!sl_nat_pick(w, &key))
 		return SL_NO_FLOW;

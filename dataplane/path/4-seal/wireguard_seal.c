@@ -35,7 +35,7 @@ static const char *const edges[COUNT] = {
 	[NO_KEY] = "wireguard_seal_no_key",
 	[KEY_USED_UP] = "wireguard_seal_key_used_up",
 	[NO_ENDPOINT] = "wireguard_seal_no_endpoint",
-	[TOO_BIG] = "wireguard_seal_too_big",
+	[TOO_BIG] = "too_big",
 	[NO_ROOM] = "wireguard_seal_no_room",
 	[HANDOVER] = "handover",
 	[OUTPUT] = "output",
@@ -165,8 +165,10 @@ wireguard_seal_prepare(
 		s->endpoint->wanted_pkts++;
 		return s->endpoint->remote == 0 ? NO_ENDPOINT : NO_KEY;
 	}
-	if (unlikely(rte_pktmbuf_data_len(m) > room_of(s->endpoint)))
+	if (unlikely(rte_pktmbuf_data_len(m) > room_of(s->endpoint))) {
+		meta->token = room_of(s->endpoint);
 		return TOO_BIG;
+	}
 	s->ecn = 0;
 	s->is_empty = is_empty;
 	if (!is_empty) {
@@ -238,5 +240,4 @@ SL_DROP(wireguard_seal_no_client, SL_EXPECTED, "Packet for a client that is conf
 SL_DROP(wireguard_seal_no_key, SL_EXPECTED, "Packet for a client without a key in force.")
 SL_DROP(wireguard_seal_key_used_up, SL_OUR_FAULT, "Packet under a key that has sealed all it may.")
 SL_DROP(wireguard_seal_no_endpoint, SL_EXPECTED, "Packet for a client that was never heard.")
-SL_DROP(wireguard_seal_too_big, SL_EXPECTED, "Packet exceeds what the client's underlay carries.")
 SL_DROP(wireguard_seal_no_room, SL_OUR_FAULT, "Packet buffer has no room for header and tag.")

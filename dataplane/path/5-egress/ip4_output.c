@@ -2,7 +2,7 @@
 //   any node -> ip4_output -> eth_output | ip4_fragment | too_big | no_route
 // The mbuf starts at L3 (20 octets of header, no options) and leaves so. Sets out_port and next_hop
 // and writes the header checksum, whatever it was; TTL and total length are the caller's business.
-// On `too_big` (DF set), the MTU is that of meta->out_port.
+// On `no_route` and `too_big` (DF set), meta->reason says so; meta->token then is the MTU.
 #include "ip4_output.h"
 
 static const char *const edges[SL_IP4_OUTPUT_EDGE_COUNT] = {

@@ -4,6 +4,7 @@
 #include <rte_ip.h>
 
 #include <sluice/dp/node.h>
+#include <sluice/dp/reject.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/inet.h>
 
@@ -31,14 +32,18 @@ ip4_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	const struct sl_route *r = sl_net_route(w->net, ip->dst_addr);
 	struct sl_meta *meta = sl_meta(m);
 
-	if (unlikely(r == NULL))
+	if (unlikely(r == NULL)) {
+		meta->reason = SL_LOCAL_NO_ROUTE;
 		return SL_IP4_OUTPUT_NO_ROUTE;
+	}
 	meta->out_port = r->port;
 	meta->next_hop = r->via != 0 ? r->via : ip->dst_addr;
 	ip4_output_checksum(ip);
 	if (likely(m->data_len <= w->net->ports[r->port].mtu_bytes))
 		return SL_IP4_OUTPUT_FRAME;
-	if ((ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0)
-		return SL_IP4_OUTPUT_TOO_BIG;
-	return SL_IP4_OUTPUT_FRAGMENT;
+	if ((ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) == 0)
+		return SL_IP4_OUTPUT_FRAGMENT;
+	meta->reason = SL_LOCAL_TOO_BIG;
+	meta->token = w->net->ports[r->port].mtu_bytes;
+	return SL_IP4_OUTPUT_TOO_BIG;
 }

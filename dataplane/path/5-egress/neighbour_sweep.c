@@ -5,6 +5,7 @@
 
 #include <sluice/dp/neighbour.h>
 #include <sluice/dp/node.h>
+#include <sluice/dp/reject.h>
 
 #define PERIOD_NS (SL_NS_PER_S / 4)
 
@@ -38,8 +39,10 @@ neighbour_sweep_process(
 			query = frame_arp_query(w, event.port, event.address);
 		if (query != NULL)
 			rte_node_enqueue_x1(graph, node, QUERY, query);
-		for (unsigned i = 0; i < event.nb_given_up; i++)
+		for (unsigned i = 0; i < event.nb_given_up; i++) {
+			sl_meta(event.given_up[i])->reason = SL_LOCAL_NO_NEIGHBOUR;
 			rte_node_enqueue_x1(graph, node, UNREACHABLE, event.given_up[i]);
+		}
 		nb = (uint16_t)(nb + (query != NULL) + event.nb_given_up);
 	}
 	return nb;

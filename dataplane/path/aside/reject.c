@@ -25,6 +25,8 @@ sl_reject_icmp(uint8_t reason)
 	case SL_CLOSE_UNKNOWN:
 	case SL_CLOSE_NO_FLOW:
 	case SL_LOCAL_NO_CONNECTOR:
+	case SL_LOCAL_NO_ROUTE:
+	case SL_LOCAL_NO_NEIGHBOUR:
 		return 3 << 8 | 1;
 	case SL_LOCAL_PROTOCOL:
 		return 3 << 8 | 2;
@@ -53,6 +55,8 @@ is_reset(uint8_t reason)
 	case SL_LOCAL_PROTOCOL:
 	case SL_LOCAL_TTL:
 	case SL_LOCAL_TOO_BIG:
+	case SL_LOCAL_NO_ROUTE:
+	case SL_LOCAL_NO_NEIGHBOUR:
 	case SL_LOCAL_REASSEMBLY:
 		return false;
 	default:

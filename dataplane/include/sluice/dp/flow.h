@@ -52,6 +52,7 @@ enum sl_tcp_state {
 	SL_TCP_ESTABLISHED,
 	SL_TCP_FIN_UP, // client closed its direction
 	SL_TCP_FIN_DOWN, // host closed its direction
+	SL_TCP_DOUBTED, // a RST that an end may have taken or not; the next segment tells
 	SL_TCP_CLOSING, // both: freed in seconds
 	SL_TCP_RESET,
 };

@@ -15,6 +15,8 @@ enum sl_local_reason {
 	SL_LOCAL_NO_CONNECTOR,
 	SL_LOCAL_TTL,
 	SL_LOCAL_TOO_BIG, // needs a smaller MTU; token holds it
+	SL_LOCAL_NO_ROUTE, // none leads to the packet's destination
+	SL_LOCAL_NO_NEIGHBOUR, // its next hop does not answer
 	SL_LOCAL_REASSEMBLY, // fragments of it did not come in time
 };
 
