@@ -116,10 +116,15 @@ write_dns_fixed(FILE *to, const struct sl_config *c)
 	for (unsigned i = 0; i < c->dns.resolvers.nb; i++)
 		fprintf(to, "%x ", c->dns.resolvers.list[i]);
 	fprintf(to,
-		"%x/%u %u %s %s",
+		"%x/%u %u %d %d %u %u %u %s %s",
 		c->dns.pool.address,
 		c->dns.pool.length,
 		c->dns.quarantine_s,
+		c->dns.tcp,
+		c->dns.tls,
+		c->dns.tcp_connections,
+		c->dns.tcp_client_connections,
+		c->dns.tcp_idle_s,
 		text(c->dns.tls_cert_file),
 		text(c->dns.tls_key_file));
 }
@@ -130,10 +135,11 @@ write_upstreams(FILE *to, const struct sl_config_upstreams *u)
 	fprintf(to, "%d", u->mode);
 	for (unsigned i = 0; i < u->nb; i++)
 		fprintf(to,
-			" %x:%u %s",
+			" %x:%u %s %s",
 			u->list[i].endpoint.address,
 			u->list[i].endpoint.port,
-			text(u->list[i].tls_name));
+			text(u->list[i].tls_name),
+			text(u->list[i].tls_pin));
 	fputc('\n', to);
 }
 
@@ -335,7 +341,7 @@ static const struct part {
 	{ "workers", write_workers },
 	{ "tunnel", write_tunnel },
 	{ "wireguard", write_wireguard },
-	{ "dns.resolvers, pool, quarantine_s and tls files", write_dns_fixed },
+	{ "dns.resolvers, pool, quarantine_s, tcp and tls", write_dns_fixed },
 	{ "limits.flows, names, sessions and mbufs", write_limits },
 	{ "system (but for log_level and flow_log)", write_system_fixed },
 	{ "connector.tenant and NAT", write_connector_fixed },

@@ -18,7 +18,18 @@ static const struct sl_field server_fields[] = {
 	  .min = 1,
 	  .max = UINT16_MAX },
 	{ "tls", SL_FIELD_TEXT, AT(sl_config_upstream, tls_name) },
+	{ "tls_pin", SL_FIELD_TEXT, AT(sl_config_upstream, tls_pin) },
 };
+
+// The base64 of 32 octets.
+static bool
+is_pin(const char *text)
+{
+	static const char
+		letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	return strlen(text) == 44 && strspn(text, letters) == 43 && text[43] == '=';
+}
 
 static void
 read_server(struct sl_loader *l, const config_setting_t *s, struct sl_config_upstream *server)
@@ -45,6 +56,14 @@ read_server(struct sl_loader *l, const config_setting_t *s, struct sl_config_ups
 			s,
 			"'%s' is no name a certificate could hold|give the server's full DNS name",
 			server->tls_name
+		);
+	if (server->tls_pin != NULL && (server->tls_name == NULL || !is_pin(server->tls_pin)))
+		SL_COMPLAIN(
+			l,
+			s,
+			"tls_pin is %s|give the SHA-256 of the server's public key in base64, "
+			"beside tls",
+			server->tls_name == NULL ? "given without tls" : "not 44 letters of base64"
 		);
 }
 
@@ -147,6 +166,26 @@ static const struct sl_field dns_fields[] = {
 	{ "upstreams", SL_FIELD_OTHER, AT(sl_config_dns, upstreams), .read = sl_read_upstreams },
 	{ "refuse_other", SL_FIELD_BOOL, AT(sl_config_dns, refuse_other) },
 	{ "canary", SL_FIELD_BOOL, AT(sl_config_dns, canary), .number = 1 },
+	{ "tcp", SL_FIELD_BOOL, AT(sl_config_dns, tcp), .number = 1 },
+	{ "tls", SL_FIELD_BOOL, AT(sl_config_dns, tls) },
+	{ "tcp_connections",
+	  SL_FIELD_U32,
+	  AT(sl_config_dns, tcp_connections),
+	  .min = 1,
+	  .max = 65535,
+	  .number = 4096 },
+	{ "tcp_client_connections",
+	  SL_FIELD_U32,
+	  AT(sl_config_dns, tcp_client_connections),
+	  .min = 1,
+	  .max = 65535,
+	  .number = 64 },
+	{ "tcp_idle_s",
+	  SL_FIELD_U32,
+	  AT(sl_config_dns, tcp_idle_s),
+	  .min = 1,
+	  .max = 60,
+	  .number = 10 },
 	{ "tls_cert_file", SL_FIELD_PATH, AT(sl_config_dns, tls_cert_file) },
 	{ "tls_key_file", SL_FIELD_PATH, AT(sl_config_dns, tls_key_file) },
 };
@@ -177,6 +216,8 @@ sl_read_dns(struct sl_loader *l, const config_setting_t *s, void *at)
 				"pool",
 				i + 1
 			);
+	if (dns->tls_cert_file != NULL)
+		dns->tls = true;
 	if ((dns->tls_cert_file == NULL) != (dns->tls_key_file == NULL))
 		SL_COMPLAIN(
 			l,

@@ -7,6 +7,7 @@
 #include <sluice/ctrl/health.h>
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
+#include <sluice/ctrl/stream.h>
 #include <sluice/dp/dp.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/snapshot.h>
@@ -26,6 +27,8 @@ struct daemon {
 	struct sl_dp *dp;
 	struct sl_clock clock;
 	struct sl_sessions sessions;
+	struct sl_stream_fds stream_fds; // until the streams have them
+	struct sl_streams *streams; // DNS over TCP; NULL: none
 	struct sl_store *store;
 	struct sl_service *service; // session thread: rw
 	struct sl_api *api; // control thread
@@ -45,6 +48,13 @@ struct daemon {
 // ---- net.c: ports, routes and addresses as the packet path has them ------------------------------------
 
 void daemon_net(struct sl_net *net, const struct sl_config *config);
+
+// ---- streams.c: DNS over TCP ----------------------------------------------------------------------------
+
+// Make the namespace: first of all, while this is the only thread. Without, the daemon serves no TCP.
+void streams_open(struct daemon *d);
+// What goes on there; while certificates can be read. 0 or -errno.
+[[nodiscard]] int streams_create(struct daemon *d);
 
 // ---- snapshot.c -------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ sleep_until_work(struct daemon *d)
 		{ .fd = sl_dp_session_fd(d->dp), .events = POLLIN },
 		{ .fd = sl_store_fd(d->store), .events = POLLIN },
 		{ .fd = d->session_wake, .events = POLLIN },
+		{ .fd = d->streams == NULL ? -1 : sl_streams_fd(d->streams), .events = POLLIN },
 	};
 	uint64_t now_ns = sl_clock_ns(&d->clock), wake_ns = sl_service_wake_ns(d->service);
 	struct timespec timeout = { 0 };
@@ -197,6 +198,8 @@ create_dp(struct daemon *d)
 	};
 
 	daemon_net(&d->net, c);
+	d->net.serves_tcp = d->stream_fds.is_open && c->node.role == SL_ROLE_POP && c->dns.tcp;
+	d->net.serves_tls = d->net.serves_tcp && c->dns.tls;
 	for (unsigned i = 0; i < c->nb_ports && i < SL_MAX_PORTS; i++)
 		conf.devices[i] = c->ports[i].device;
 	for (unsigned i = 0; i < c->workers.nb_cores && i < SL_MAX_WORKERS; i++)
@@ -297,6 +300,7 @@ create_service(struct daemon *d)
 		.clock = &d->clock,
 		.config = d->config,
 		.store = d->store,
+		.streams = d->streams,
 		.sessions = &d->sessions,
 		.key = &d->key,
 		.wireguard_key = wireguard_is_served(d->config) ? &d->wireguard_key : NULL,
@@ -339,6 +343,8 @@ start_threads(struct daemon *d)
 {
 	int ret = sl_dp_start(d->dp);
 
+	if (ret == 0 && d->streams != NULL)
+		ret = sl_streams_start(d->streams);
 	d->session_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (ret != 0 || d->session_wake < 0)
 		return -EIO;
@@ -372,12 +378,16 @@ start(struct daemon *d)
 {
 	int ret = load(d);
 
-	if (ret == 0)
+	if (ret == 0) {
+		streams_open(d);
 		ret = start_eal(d);
+	}
 	if (ret == 0)
 		ret = create_dp(d);
 	if (ret == 0)
 		ret = create_tables(d);
+	if (ret == 0)
+		ret = streams_create(d);
 	if (ret == 0)
 		ret = drop_privileges(d);
 	if (ret == 0)
@@ -449,6 +459,8 @@ stop(struct daemon *d)
 		atomic_store(&d->stopping, true);
 		pthread_join(d->session_thread, NULL);
 	}
+	sl_streams_free(d->streams);
+	sl_stream_close(&d->stream_fds);
 	if (d->dp != NULL)
 		sl_dp_stop(d->dp);
 	control_close(d);

@@ -41,7 +41,8 @@ forwarding_create(struct sl_service *s)
 				.port = upstreams->list[i].endpoint.port,
 			};
 		s->tenants[t].forward = sl_forward_create(&config);
-		if (s->tenants[t].forward == NULL)
+		if (s->tenants[t].forward == NULL ||
+		    streaming_servers(&s->tenants[t], upstreams) != 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -50,8 +51,10 @@ forwarding_create(struct sl_service *s)
 void
 forwarding_free(struct sl_service *s)
 {
-	for (unsigned t = 0; s->tenants != NULL && t < s->nb_tenants; t++)
+	for (unsigned t = 0; s->tenants != NULL && t < s->nb_tenants; t++) {
 		sl_forward_free(s->tenants[t].forward);
+		streaming_servers_free(&s->tenants[t]);
+	}
 }
 
 void
@@ -68,12 +71,15 @@ forwarding_query(struct sl_service *s, struct rte_mbuf *m)
 		.address = rte_be_to_cpu_32(ip->src_addr),
 		.resolver = rte_be_to_cpu_32(ip->dst_addr),
 		.port = rte_be_to_cpu_16(udp->src_port),
+		.is_tcp = meta->stream != 0,
 		.cookie = (uint64_t)meta->worker << 32 | (uint64_t)meta->port << 16 | meta->vlan,
 	};
-	uint8_t answer[SL_DNS_EDNS_BYTES], *message;
+	uint8_t *answer = s->message, *message;
 	uint16_t nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
 	size_t nb_answer = 0;
 
+	if (meta->stream != 0)
+		asker.cookie = meta->stream;
 	if (tenant->forward == NULL) {
 		names_fail(s, m, SL_ANSWER_REFUSED);
 		return;
@@ -85,10 +91,12 @@ forwarding_query(struct sl_service *s, struct rte_mbuf *m)
 		nb_bytes,
 		s->now_ns,
 		answer,
-		sizeof(answer),
+		meta->stream != 0 ? sizeof(s->message) : SL_DNS_EDNS_BYTES,
 		&nb_answer
 	)) {
 	case SL_FORWARD_ANSWERED:
+		if (streaming_answer(s, m, answer, nb_answer))
+			return;
 		if (nb_answer > nb_bytes + rte_pktmbuf_tailroom(m))
 			break;
 		memcpy(message, answer, nb_answer);
@@ -115,12 +123,19 @@ forwarding_receive(
 	uint32_t token,
 	const uint8_t *message,
 	size_t nb_bytes,
-	struct sl_upstream_address from
+	struct sl_upstream_address from,
+	bool is_tcp
 )
 {
 	if (tenant < s->nb_tenants && s->tenants[tenant].forward != NULL)
 		sl_forward_receive(
-			s->tenants[tenant].forward, token, message, nb_bytes, from, false, s->now_ns
+			s->tenants[tenant].forward,
+			token,
+			message,
+			nb_bytes,
+			from,
+			is_tcp,
+			s->now_ns
 		);
 }
 
@@ -129,11 +144,19 @@ static void
 send_answer(struct sl_service *s, const struct sl_forward_event *event)
 {
 	const struct sl_forward_asker *to = &event->asker;
-	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
 	struct rte_ipv4_hdr *ip;
 	struct rte_udp_hdr *udp;
 	struct sl_meta *meta;
+	struct rte_mbuf *m;
 
+	if (to->is_tcp) {
+		if (s->streams != NULL)
+			sl_streams_answer(
+				s->streams, (uint32_t)to->cookie, event->message, event->nb_bytes
+			);
+		return;
+	}
+	m = sl_dp_alloc_mbuf(s->dp);
 	ip = m == NULL ? NULL
 		       : (void *)rte_pktmbuf_append(
 				 m, (uint16_t)(sizeof(*ip) + sizeof(*udp) + event->nb_bytes)
@@ -160,7 +183,7 @@ send_answer(struct sl_service *s, const struct sl_forward_event *event)
 	to_worker(s, (unsigned)(to->cookie >> 32), SL_STAGE_TO_CLIENT, m);
 }
 
-// There is no TCP toward upstreams: the client hears what we heard, that the answer is cut.
+// Without TCP toward upstreams the client hears what we heard, that the answer is cut.
 static void
 say_truncated(struct sl_service *s, unsigned t, const struct sl_forward_event *event)
 {
@@ -183,6 +206,33 @@ say_truncated(struct sl_service *s, unsigned t, const struct sl_forward_event *e
 	);
 }
 
+// Over TLS when the upstream is to be asked so, and by no other way; else as the event says.
+static void
+send_query(struct sl_service *s, unsigned t, const struct sl_forward_event *event)
+{
+	const struct sl_stream_server *server = streaming_server(
+		s, (uint16_t)(1 + t), event->upstream
+	);
+	bool is_tls = server != NULL && server->tls_name != NULL;
+
+	if (is_tls || event->kind == SL_FORWARD_NEED_TCP) {
+		if (!streaming_ask(
+			    s,
+			    (uint16_t)(1 + t),
+			    event->token,
+			    event->upstream,
+			    event->message,
+			    event->nb_bytes
+		    ) &&
+		    !is_tls)
+			say_truncated(s, t, event);
+		return;
+	}
+	query_send(
+		s, (uint16_t)(1 + t), event->token, event->upstream, event->message, event->nb_bytes
+	);
+}
+
 static unsigned
 work(struct sl_service *s, unsigned t)
 {
@@ -194,17 +244,8 @@ work(struct sl_service *s, unsigned t)
 	     nb_done++) {
 		switch (event.kind) {
 		case SL_FORWARD_NEED_TCP:
-			say_truncated(s, t, &event);
-			break;
 		case SL_FORWARD_SEND:
-			query_send(
-				s,
-				(uint16_t)(1 + t),
-				event.token,
-				event.upstream,
-				event.message,
-				event.nb_bytes
-			);
+			send_query(s, t, &event);
 			break;
 		case SL_FORWARD_RELEASE:
 			query_release(s, (uint16_t)(1 + t), event.token);

@@ -4,6 +4,7 @@
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
+#include <sluice/ctrl/stream.h>
 #include <sluice/dp/dp.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/snapshot.h>
@@ -50,6 +51,7 @@ struct queries {
 struct tenant {
 	struct sl_addresses *addresses;
 	struct sl_forward *forward; // NULL: other names are refused
+	struct sl_stream_server servers[SL_UPSTREAMS_MAX]; // its upstreams
 	unsigned nb_claimed; // exact names of the policy asked for on this walk over them
 	unsigned nb_missing; // of those, without an address yet
 	bool is_short; // on this walk: no address was left
@@ -70,6 +72,7 @@ struct sl_service {
 	const struct sl_snapshot *snapshot;
 	struct sl_store *store;
 	struct sl_sessions *sessions;
+	struct sl_streams *streams; // NULL: no TCP
 	struct tenant *tenants;
 	unsigned nb_tenants;
 	unsigned nb_binding; // leases asked of the store, not told yet
@@ -86,6 +89,7 @@ struct sl_service {
 	uint64_t now_ns;
 	uint64_t next_second_ns; // for what is done once a second
 	struct sl_service_stats stats;
+	uint8_t message[SL_DNS_MESSAGE_MAX]; // a long answer being made
 };
 
 static inline uint32_t
@@ -147,7 +151,8 @@ void forwarding_receive(
 	uint32_t token,
 	const uint8_t *message,
 	size_t nb_bytes,
-	struct sl_upstream_address from
+	struct sl_upstream_address from,
+	bool is_tcp
 );
 unsigned forwarding_work(struct sl_service *s);
 
@@ -159,6 +164,29 @@ void resolving_open(struct sl_service *s, struct rte_mbuf *m);
 void resolving_client_query(struct sl_service *s, struct rte_mbuf *m);
 void resolving_record(struct sl_service *s, struct rte_mbuf *m);
 unsigned resolving_work(struct sl_service *s);
+
+// ---- streaming.c: DNS over TCP and TLS ----------------------------------------------------------
+
+// The answer to the query in `m`, which is then freed, when it came by TCP; false: it did not.
+bool
+streaming_answer(struct sl_service *s, struct rte_mbuf *m, const uint8_t *message, size_t nb_bytes);
+// Ask a server by TCP, or by TLS if that is how it is to be asked. False: that is not possible now.
+bool streaming_ask(
+	struct sl_service *s,
+	uint16_t asker,
+	uint32_t token,
+	struct sl_upstream_address to,
+	const uint8_t *message,
+	size_t nb_bytes
+);
+// The upstreams of a tenant, as configured. 0 or -ENOMEM.
+[[nodiscard]] int
+streaming_servers(struct tenant *tenant, const struct sl_config_upstreams *upstreams);
+void streaming_servers_free(struct tenant *tenant);
+// How a forwarder's upstream is asked; NULL: nothing is said of it.
+const struct sl_stream_server *
+streaming_server(const struct sl_service *s, uint16_t asker, struct sl_upstream_address at);
+unsigned streaming_work(struct sl_service *s);
 
 // ---- peers.c: handshakes and sessions ---------------------------------------------------------------
 

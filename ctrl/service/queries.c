@@ -108,7 +108,8 @@ query_answer(struct sl_service *s, struct rte_mbuf *m)
 			q->token,
 			rte_pktmbuf_mtod_offset(m, const uint8_t *, at),
 			rte_pktmbuf_data_len(m) - at,
-			from
+			from,
+			false
 		);
 	}
 	rte_pktmbuf_free(m);

@@ -221,8 +221,13 @@ resolver_work(struct sl_service *s)
 	for (; nb_done < EVENTS_PER_TURN && sl_resolver_poll(s->resolver, s->now_ns, &event);
 	     nb_done++) {
 		switch (event.kind) {
-		case SL_RESOLVER_SEND:
 		case SL_RESOLVER_NEED_TCP:
+			if (streaming_ask(
+				    s, 0, event.token, event.server, event.message, event.nb_bytes
+			    ))
+				break;
+			[[fallthrough]];
+		case SL_RESOLVER_SEND:
 			query_send(s, 0, event.token, event.server, event.message, event.nb_bytes);
 			break;
 		case SL_RESOLVER_RELEASE:
@@ -340,7 +345,8 @@ resolving_client_query(struct sl_service *s, struct rte_mbuf *m)
 static void
 resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_resolve *resolve)
 {
-	uint8_t out[SL_DNS_EDNS_BYTES], *message;
+	uint8_t *out = s->message, *message;
+	size_t room = SL_DNS_EDNS_BYTES;
 	struct sl_scrubbed scrubbed;
 	struct sl_query query;
 	struct rte_mbuf *m;
@@ -352,6 +358,8 @@ resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_re
 	m = hold_take(s, resolve->token, HOLD_ASK);
 	if (m == NULL)
 		return;
+	if (sl_meta(m)->stream != 0)
+		room = sizeof(s->message);
 	nb_bytes = sl_udp_payload(m, sl_meta(m)->l4_offset, &message);
 	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK ||
 	    sl_scrub(
@@ -361,12 +369,14 @@ resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_re
 		    resolve->message,
 		    resolve->nb_bytes,
 		    out,
-		    sizeof(out),
-		    RTE_MIN((size_t)query.edns_bytes, sizeof(out))
+		    room,
+		    sl_meta(m)->stream != 0 ? room : RTE_MIN((size_t)query.edns_bytes, room)
 	    ) != SL_SCRUB_OK) {
 		names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
 		return;
 	}
+	if (streaming_answer(s, m, out, scrubbed.nb_bytes))
+		return;
 	memcpy(message, out, scrubbed.nb_bytes);
 	sl_udp_reply(m, sl_meta(m)->l4_offset, (uint16_t)scrubbed.nb_bytes);
 	to_worker(s, sl_meta(m)->worker, SL_STAGE_TO_CLIENT, m);

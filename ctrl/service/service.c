@@ -172,6 +172,7 @@ sl_service_turn(struct sl_service *s)
 	nb_done += peers_work(s);
 	nb_done += clients_work(s);
 	keys_free_retired(s);
+	nb_done += streaming_work(s);
 	nb_done += names_work(s);
 	nb_done += forwarding_work(s);
 	nb_done += resolving_work(s);
@@ -218,6 +219,7 @@ sl_service_create(const struct sl_service_conf *conf)
 	s->clock = conf->clock;
 	s->config = conf->config;
 	s->store = conf->store;
+	s->streams = conf->streams;
 	s->sessions = conf->sessions;
 	s->name_key = *conf->name_key;
 	s->now_ns = sl_clock_ns(s->clock);

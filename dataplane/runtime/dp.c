@@ -108,6 +108,7 @@ sl_dp_create(const struct sl_dp_conf *conf)
 		return NULL;
 	memset(dp, 0, sizeof(*dp));
 	dp->session_fd = -1;
+	dp->stream_fd = -1;
 	if (conf->nb_workers == 0 || conf->nb_workers > SL_MAX_WORKERS)
 		rc = -EINVAL;
 	if (rc == 0) {
@@ -117,7 +118,8 @@ sl_dp_create(const struct sl_dp_conf *conf)
 		dp->clock = conf->clock == NULL ? &dp->machine_clock : conf->clock;
 		snprintf(dp->name, sizeof(dp->name), "%s", conf->name);
 		dp->session_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		rc = dp->session_fd < 0 ? -errno : create_pools(dp);
+		dp->stream_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		rc = dp->session_fd < 0 || dp->stream_fd < 0 ? -errno : create_pools(dp);
 	}
 	if (rc == 0)
 		rc = create_qsbr(dp);
@@ -150,6 +152,8 @@ sl_dp_destroy(struct sl_dp *dp)
 	rte_mempool_free(dp->pool);
 	if (dp->session_fd >= 0)
 		close(dp->session_fd);
+	if (dp->stream_fd >= 0)
+		close(dp->stream_fd);
 	free(dp);
 }
 

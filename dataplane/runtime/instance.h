@@ -30,6 +30,9 @@ struct sl_dp {
 	struct rte_rcu_qsbr *qsbr;
 	int session_fd;
 	atomic_bool session_asleep;
+	int stream_fd;
+	atomic_bool stream_asleep;
+	unsigned stream_next; // stream thread: rw; the worker whose ring is looked at first
 };
 
 // port.c
@@ -46,3 +49,6 @@ int sl_ports_poll_fds(const struct sl_worker *w, int *fds, unsigned nb);
 void sl_worker_destroy(struct sl_worker *w);
 void *sl_worker_main(void *arg);
 unsigned sl_worker_turn(struct sl_worker *w);
+
+// session_io.c: ring a worker's bell, if it sleeps, after a store to one of its rings.
+void sl_worker_wake(struct sl_worker *w);

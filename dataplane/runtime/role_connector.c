@@ -43,6 +43,8 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "*", "output", "ip4_output" },
 
 	// What private hosts answer.
+	{ "flow_collect", "strange", "flow_collect_no_flow" },
+	{ "*", "stream", "stream_tx" },
 	{ "*", "pack", "tunnel_pack" },
 	{ "*", "seal", "tunnel_seal" },
 
@@ -58,6 +60,7 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "mailbox_rx", "search", "flow_open" },
 	{ "mailbox_rx", "query", "query_out" },
 	{ "mailbox_rx", "arp", "arp_input" },
+	{ "mailbox_rx", "stream", "stream_out" },
 
 	// Onto the wire.
 	{ "ip4_output", "no_route", "unreachable" },

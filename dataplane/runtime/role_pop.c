@@ -34,11 +34,15 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "wireguard_open", "inner", "client_input" },
 	{ "wireguard_open", "fragment", "fragment_input" },
 	{ "client_input", "dns", "dns_answer" },
+	{ "client_input", "stream", "dns_stream" },
 	{ "client_input", "echo", "icmp_local" },
 	{ "client_input", "flow", "flow_forward" },
 	{ "client_input", "own", "flow_collect" },
 	{ "client_input", "error", "error_forward" },
 	{ "client_input", "other", "flow_refuse" },
+	{ "dns_stream", "other", "flow_refuse" },
+	{ "flow_collect", "strange", "flow_refuse" },
+	{ "*", "stream", "stream_tx" },
 	{ "flow_forward", "new", "flow_new" },
 	{ "*", "pack", "tunnel_pack" },
 	{ "*", "seal", "tunnel_seal" },
@@ -73,6 +77,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "mailbox_rx", "to_client", "client_output" },
 	{ "mailbox_rx", "query", "query_out" },
 	{ "mailbox_rx", "arp", "arp_input" },
+	{ "mailbox_rx", "stream", "stream_out" },
 	{ "mailbox_rx", "keepalive", "wireguard_seal" },
 
 	// Onto the wire.

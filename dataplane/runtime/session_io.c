@@ -5,8 +5,8 @@
 #include <sluice/dp/snapshot.h>
 #include <unistd.h>
 
-static void
-wake(struct sl_worker *w)
+void
+sl_worker_wake(struct sl_worker *w)
 {
 	uint64_t one = 1;
 
@@ -26,7 +26,7 @@ sl_dp_send_mbuf(struct sl_dp *dp, unsigned k, struct rte_mbuf *m)
 
 	if (rte_ring_sp_enqueue(w->from_session, m) != 0)
 		return -ENOBUFS;
-	wake(w);
+	sl_worker_wake(w);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ sl_dp_send_mail(struct sl_dp *dp, unsigned k, struct sl_mail *mail)
 
 	if (rte_ring_sp_enqueue(w->mail, mail) != 0)
 		return -ENOBUFS;
-	wake(w);
+	sl_worker_wake(w);
 	return 0;
 }
 

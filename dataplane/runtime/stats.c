@@ -85,6 +85,8 @@ sl_dp_worker_stats(const struct sl_dp *dp, struct sl_worker_stats *sum)
 		sum->handed_over += s->handed_over;
 		sum->punted += s->punted;
 		sum->from_session += s->from_session;
+		sum->from_stream += s->from_stream;
+		sum->to_stream += s->to_stream;
 		sum->created += s->created;
 		sum->consumed += s->consumed;
 		sum->unfinished += s->unfinished;

@@ -209,7 +209,7 @@ look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 		expire(w, index, SL_CLOSE_DONE);
 		return;
 	}
-	if (f->kind == SL_FLOW_QUERY)
+	if (f->kind == SL_FLOW_QUERY || f->kind == SL_FLOW_STREAM)
 		return;
 	sl_link_age(&f->link, idle_ds / 10);
 	if (f->kind == SL_FLOW_CLIENT)

@@ -56,7 +56,10 @@ create_rings(struct sl_worker *w, unsigned nb_workers)
 	w->from_session = ring_create(SL_RING_PKTS);
 	w->to_session = ring_create(SL_RING_PKTS);
 	w->mail = ring_create(SL_RING_PKTS);
-	return w->from_session != NULL && w->to_session != NULL && w->mail != NULL;
+	w->from_stream = ring_create(SL_RING_PKTS);
+	w->to_stream = ring_create(SL_RING_PKTS);
+	return w->from_session != NULL && w->to_session != NULL && w->mail != NULL &&
+		w->from_stream != NULL && w->to_stream != NULL;
 }
 
 // A host that puts fragments together must never get two packets of one id at once.
@@ -96,6 +99,7 @@ sl_worker_create(struct sl_dp *dp, unsigned k)
 	w->idx = (uint16_t)k;
 	w->nb_workers = (uint16_t)dp->conf.nb_workers;
 	w->random = rte_rdtsc() | 1;
+	memset(w->stream_flows, 0xff, sizeof(w->stream_flows)); // SL_NO_FLOW
 	w->trace = rte_zmalloc("sl_trace", sizeof(*w->trace), RTE_CACHE_LINE_SIZE);
 	w->neighbours = sl_neighbours_create(nb_neighbours);
 	w->fragments = create_fragments();
@@ -121,6 +125,8 @@ sl_worker_destroy(struct sl_worker *w)
 		ring_destroy(w->from_worker[k]);
 	ring_destroy(w->from_session);
 	ring_destroy(w->to_session);
+	ring_destroy(w->from_stream);
+	ring_destroy(w->to_stream);
 	while (w->mail != NULL && rte_ring_sc_dequeue(w->mail, &mail) == 0)
 		sl_dp_free_mail(mail);
 	rte_free(w->mail);
@@ -162,7 +168,7 @@ wake_others(struct sl_worker *w)
 {
 	uint64_t peers = w->wake_peers;
 
-	if (likely(peers == 0 && !w->wake_session))
+	if (likely(peers == 0 && !w->wake_session && !w->wake_stream))
 		return;
 	atomic_thread_fence(memory_order_seq_cst);
 	for (; peers != 0; peers &= peers - 1) {
@@ -173,8 +179,11 @@ wake_others(struct sl_worker *w)
 	}
 	if (w->wake_session && atomic_load_explicit(&w->dp->session_asleep, memory_order_relaxed))
 		ring_bell(w->dp->session_fd);
+	if (w->wake_stream && atomic_load_explicit(&w->dp->stream_asleep, memory_order_relaxed))
+		ring_bell(w->dp->stream_fd);
 	w->wake_peers = 0;
 	w->wake_session = false;
+	w->wake_stream = false;
 }
 
 unsigned
@@ -202,7 +211,8 @@ has_work_queued(const struct sl_worker *w)
 	for (unsigned k = 0; k < w->nb_workers; k++)
 		if (!rte_ring_empty(w->from_worker[k]))
 			return true;
-	return !rte_ring_empty(w->from_session) || !rte_ring_empty(w->mail);
+	return !rte_ring_empty(w->from_session) || !rte_ring_empty(w->from_stream) ||
+		!rte_ring_empty(w->mail);
 }
 
 struct bed {

@@ -430,8 +430,8 @@ check_conservation(struct path_node *node)
 	uint64_t in, out;
 
 	sl_dp_worker_stats(node->dp, &s);
-	in = s.created + s.from_session;
-	out = s.punted + s.consumed;
+	in = s.created + s.from_session + s.from_stream;
+	out = s.punted + s.to_stream + s.consumed;
 	for (unsigned i = 0; i < SL_MAX_PORTS; i++) {
 		in += s.rx_pkts[i];
 		out += s.tx_pkts[i];

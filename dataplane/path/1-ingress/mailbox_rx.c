@@ -1,4 +1,4 @@
-// mailbox_rx: take in packets that other workers and the session thread hand to this one.
+// mailbox_rx: take in packets that other workers, the session and the stream thread hand to this one.
 //   mailbox_rx -> the node that goes on with meta->stage
 // A source. Where the mbuf starts depends on the stage (enum sl_stage).
 #include <sluice/dp/node.h>
@@ -22,6 +22,7 @@ static const char *const edges[SL_STAGE_COUNT] = {
 	[SL_STAGE_KEEPALIVE] = "keepalive",
 	[SL_STAGE_ICMP] = "icmp",
 	[SL_STAGE_PROBE] = "probe",
+	[SL_STAGE_STREAM] = "stream",
 };
 
 static uint16_t
@@ -29,11 +30,14 @@ mailbox_rx_process(struct rte_graph *graph, struct rte_node *node, void **objs, 
 {
 	struct sl_worker *w = sl_node_worker(node);
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
-	unsigned nb = 0;
+	unsigned nb = 0, got;
 
 	(void)nb_objs;
 	nb += rte_ring_sc_dequeue_burst(w->from_session, objs, RTE_GRAPH_BURST_SIZE / 2, NULL);
 	w->stats.from_session += nb;
+	got = rte_ring_sc_dequeue_burst(w->from_stream, objs + nb, RTE_GRAPH_BURST_SIZE / 4, NULL);
+	w->stats.from_stream += got;
+	nb += got;
 	for (unsigned i = 0; i < w->nb_workers && nb < RTE_GRAPH_BURST_SIZE; i++) {
 		// Another worker's ring goes first each walk, so that none starves.
 		unsigned k = (unsigned)((w->stats.walks + i) % w->nb_workers);

@@ -1,17 +1,18 @@
 // client_input: sort a client's packets: questions to the resolvers, packets for flows.
-//   ip4_input | udp_input | wireguard_open -> client_input -> dns_answer | flow_forward | icmp_local |
+//   ip4_input | udp_input | wireguard_open -> client_input -> dns_answer | dns_stream | flow_forward | icmp_local |
 //   flow_collect | error_forward | flow_refuse | handover
 // On entry the mbuf is a checked IPv4 packet at L3; nobody has asked yet whether its source is a
 // client. That is done where it first matters: by dns_answer, and by flow_new when no flow is found.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 
-enum edge { RESOLVER_PORT, HANDOVER, DNS, ECHO, FLOW, OWN, ERROR, OTHER, EDGE_COUNT };
+enum edge { RESOLVER_PORT, HANDOVER, DNS, STREAM, ECHO, FLOW, OWN, ERROR, OTHER, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[RESOLVER_PORT] = "client_input_resolver_port",
 	[HANDOVER] = "handover",
 	[DNS] = "dns",
+	[STREAM] = "stream",
 	[ECHO] = "echo",
 	[FLOW] = "flow",
 	[OWN] = "own",
@@ -29,7 +30,7 @@ to_resolver(const struct rte_mbuf *m, const struct sl_meta *meta)
 	if (meta->protocol == IPPROTO_UDP && udp->dst_port == RTE_BE16(53))
 		return DNS;
 	if (meta->protocol == IPPROTO_TCP)
-		return OTHER;
+		return STREAM;
 	return meta->protocol == IPPROTO_ICMP ? ECHO : RESOLVER_PORT;
 }
 
@@ -52,8 +53,10 @@ client_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	uint32_t what = sl_net_local(w->net, ip->dst_addr);
 	uint8_t owner;
 
-	// An answer to a query of our own; its owner is another computation.
-	if (unlikely((what & SL_LOCAL_PORT) != 0) && meta->protocol == IPPROTO_UDP)
+	// An answer to a query of our own, or of a server we have a TCP connection to; its owner is another
+	// computation.
+	if (unlikely((what & SL_LOCAL_PORT) != 0) &&
+	    (meta->protocol == IPPROTO_UDP || meta->protocol == IPPROTO_TCP))
 		return OWN;
 	owner = sl_client_owner(w, sl_scope(meta), ip->src_addr);
 	if (owner != w->idx) {

@@ -1,7 +1,7 @@
 // flow_collect: a private host's answer into the tunnel; answers to queries of our own to the
-// session thread.
-//   udp_input | ip4_input | icmp_local | mailbox_rx -> flow_collect -> tunnel_pack | punt | reject |
-//   handover
+// session thread or the stream thread.
+//   udp_input | ip4_input | icmp_local | mailbox_rx -> flow_collect -> tunnel_pack | punt | stream_tx |
+//   reject | handover
 // On entry the mbuf is an IPv4 packet at L3 to an address of this node. What answers nothing we sent
 // is dropped: no state is made for a packet from this side.
 #include "flow_common.h"
@@ -19,6 +19,8 @@ enum edge {
 	HANDOVER,
 	PUNT,
 	REJECT,
+	STREAM,
+	STRANGE,
 	PACK,
 	EDGE_COUNT
 };
@@ -32,6 +34,8 @@ static const char *const edges[EDGE_COUNT] = {
 	[HANDOVER] = "handover",
 	[PUNT] = "punt",
 	[REJECT] = "reject",
+	[STREAM] = "stream",
+	[STRANGE] = "strange",
 	[PACK] = "pack",
 };
 
@@ -81,6 +85,15 @@ to_session_thread(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f)
 	return PUNT;
 }
 
+static enum edge
+to_stream_thread(const struct sl_worker *w, struct sl_meta *meta, struct sl_flow *f)
+{
+	f->last_seen_ds = w->now_ds;
+	meta->stream = f->query.token;
+	meta->client = SL_NO_CLIENT;
+	return STREAM;
+}
+
 // A host that forbids cutting its packet is told what fits (RFC 1191); it will send less.
 static inline bool
 is_too_big(struct sl_worker *w, struct rte_mbuf *m, const struct sl_flow *f)
@@ -105,11 +118,13 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	struct sl_flow *f;
 
 	if (index == SL_NO_FLOW)
-		return NO_FLOW;
+		return meta->protocol == IPPROTO_TCP ? STRANGE : NO_FLOW;
 	meta->flow = index;
 	f = sl_flow_at(w->flows, index);
 	if (f->kind == SL_FLOW_QUERY)
 		return to_session_thread(w, m, f);
+	if (f->kind == SL_FLOW_STREAM)
+		return to_stream_thread(w, meta, f);
 	if (is_too_big(w, m, f))
 		return REJECT;
 	send = sl_link_send(&f->link, sl_flow_peer(w, f->link.session, 0).epoch, w->now_ds);

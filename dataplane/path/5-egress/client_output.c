@@ -1,17 +1,18 @@
 // client_output: send a finished IPv4 packet to its client, by the way that client came.
-//   dns_answer | flow_return | reject | mailbox_rx -> client_output -> ip4_output | wireguard_seal
+//   dns_answer | flow_return | reject | mailbox_rx -> client_output -> ip4_output | wireguard_seal | stream_tx
 // On entry the mbuf is an IPv4 packet at L3 with meta->client set. The permanent check that no
 // private address leaves toward a client stands here: every path to a client passes.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 
-enum edge { LEAK, NO_CLIENT, PLAIN, WIREGUARD, EDGE_COUNT };
+enum edge { LEAK, NO_CLIENT, PLAIN, WIREGUARD, STREAM, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[LEAK] = "client_output_leak",
 	[NO_CLIENT] = "client_output_no_client",
 	[PLAIN] = "plain",
 	[WIREGUARD] = "wireguard",
+	[STREAM] = "stream",
 };
 
 // An address of an IP or CIDR resource that the client may reach.
@@ -74,6 +75,9 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return LEAK;
 	if (unlikely(ip->next_proto_id == IPPROTO_ICMP) && !is_quote_showable(w, meta, m))
 		return LEAK;
+	// The answer to a question that came by TCP goes back by its connection.
+	if (unlikely(meta->stream != 0))
+		return STREAM;
 	if (w->snapshot->clients[meta->client].session != SL_NO_SESSION)
 		return WIREGUARD;
 	return PLAIN;

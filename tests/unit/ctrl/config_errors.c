@@ -227,6 +227,15 @@ static const struct row {
 	  1,
 	  "this upstream is listed twice" },
 	{ "dns = { upstreams = ( 5 ); };\n" POP TENANT, 1, "neither a string nor a group" },
+	{ "dns = { upstreams = ( { address = \"192.0.2.5\"; tls_pin = \"x\"; } ); };\n" POP TENANT,
+	  1,
+	  "tls_pin is given without tls" },
+	{ "dns = { upstreams = ( { address = \"192.0.2.5\"; tls = \"d.example\"; tls_pin = \"x\"; "
+	  "} ); "
+	  "};\n" POP TENANT,
+	  1,
+	  "44 letters of base64" },
+	{ "dns = { tcp_idle_s = 61; };\n" POP TENANT, 1, "from 1 to 60" },
 	{ "dns = { tls_cert_file = \"/c\"; };\n" POP TENANT, 1, "give both or neither" },
 	// Limits, timers, system.
 	{ "limits = { flows = -1; };\n" POP TENANT, 1, "'flows' is -1" },

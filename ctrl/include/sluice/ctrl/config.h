@@ -182,6 +182,8 @@ struct sl_config_upstream {
 	struct sl_config_where where;
 	struct sl_config_endpoint endpoint; // port default 53, with TLS 853
 	const char *tls_name; // NULL: plain DNS; else DoT, and the name its certificate must hold
+	const char *
+		tls_pin; // base64 SHA-256 of its public key; NULL: any that a known authority vouches for
 };
 
 struct sl_config_upstreams {
@@ -199,7 +201,12 @@ struct sl_config_dns {
 	struct sl_config_upstreams upstreams;
 	bool refuse_other; // names that are no resource: REFUSED instead of forwarded
 	bool canary; // use-application-dns.net is NXDOMAIN; default true
-	const char *tls_cert_file; // NULL: no DoT toward clients
+	bool tcp; // DNS over TCP toward clients; default true
+	bool tls; // and over TLS; default: when there is a certificate
+	uint32_t tcp_connections; // at once; default 4096
+	uint32_t tcp_client_connections; // of one client; default 64
+	uint32_t tcp_idle_s; // 1 to 60; default 10
+	const char *tls_cert_file; // NULL: DoT, if served, with a certificate made at start
 	const char *tls_key_file;
 };
 

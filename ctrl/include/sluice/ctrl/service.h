@@ -17,12 +17,14 @@ struct sl_dp;
 struct sl_service;
 struct sl_snapshot;
 struct sl_store;
+struct sl_streams;
 
 struct sl_service_conf {
 	struct sl_dp *dp;
 	struct sl_clock *clock; // the instance's
 	const struct sl_config
 		*config; // outlives the service, or is replaced by sl_service_config()
+	struct sl_streams *streams; // DNS over TCP; NULL: none
 	struct sl_store *store; // open; to be started after the service was made, which reads it
 	struct sl_sessions *sessions; // filled and cleared by the service alone
 	const struct sl_private_key *key; // the node's; copied

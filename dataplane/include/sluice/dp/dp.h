@@ -94,7 +94,7 @@ void sl_dp_grace(struct sl_dp *dp);
 [[nodiscard]] int sl_dp_send_mbuf(struct sl_dp *dp, unsigned k, struct rte_mbuf *m);
 [[nodiscard]] int sl_dp_send_mail(struct sl_dp *dp, unsigned k, struct sl_mail *mail);
 
-// Session thread: a packet with cleared meta (no client, no flow), or a mail; NULL when there is none left.
+// Session and stream thread: a packet with cleared meta (no client, no flow), or a mail; NULL when there is none left.
 struct rte_mbuf *sl_dp_alloc_mbuf(struct sl_dp *dp);
 struct sl_mail *sl_dp_alloc_mail(struct sl_dp *dp);
 void sl_dp_free_mail(struct sl_mail *mail);
@@ -107,6 +107,13 @@ unsigned sl_dp_poll_punts(struct sl_dp *dp, struct rte_mbuf **mbufs, unsigned nb
 int sl_dp_session_fd(const struct sl_dp *dp);
 bool sl_dp_session_sleeps(struct sl_dp *dp);
 void sl_dp_session_woke(struct sl_dp *dp);
+
+// Stream thread: the same for its own rings.
+[[nodiscard]] int sl_dp_send_stream(struct sl_dp *dp, unsigned k, struct rte_mbuf *m);
+unsigned sl_dp_poll_stream(struct sl_dp *dp, struct rte_mbuf **mbufs, unsigned nb);
+int sl_dp_stream_fd(const struct sl_dp *dp);
+bool sl_dp_stream_sleeps(struct sl_dp *dp);
+void sl_dp_stream_woke(struct sl_dp *dp);
 
 // Control thread, each second or so: read the link state of every port; true if one changed.
 // Packets for a port without link are dropped.

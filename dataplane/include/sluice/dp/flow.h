@@ -43,6 +43,7 @@ enum sl_flow_kind {
 	SL_FLOW_CLIENT, // PoP: a client's conversation
 	SL_FLOW_HOST, // connector: a conversation with a private host
 	SL_FLOW_QUERY, // a DNS query of our own
+	SL_FLOW_STREAM, // a TCP connection of our own to a DNS server; its token is the socket
 };
 
 enum sl_tcp_state {

@@ -33,6 +33,7 @@ enum sl_stage {
 	SL_STAGE_KEEPALIVE, // an empty packet for a WireGuard client -> wireguard_seal
 	SL_STAGE_ICMP, // an ICMP error for the owner of the flow or lane it is about -> icmp_error
 	SL_STAGE_PROBE, // a datagram's plaintext for the lane it was made for -> tunnel_seal
+	SL_STAGE_STREAM, // a TCP segment of our own toward a DNS server -> stream_out
 	SL_STAGE_COUNT
 };
 
@@ -76,6 +77,9 @@ struct sl_meta {
 	uint8_t outer_ecn; // udp_input -> record_input: for RFC 6040
 	uint8_t record_flags; // flow nodes -> tunnel_pack: enum sl_record_flag
 	uint8_t trail[SL_TRAIL_LEN]; // graph walk -> trace: node numbers, while a trace is armed
+	// stream thread -> client_output: the question that came by TCP, 0 for none; flow_collect -> stream
+	// thread: the socket that a server's segment is for
+	uint32_t stream;
 } __rte_cache_aligned;
 static_assert(sizeof(struct sl_meta) == RTE_CACHE_LINE_SIZE, "one line a packet");
 

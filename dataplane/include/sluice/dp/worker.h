@@ -20,6 +20,8 @@
 #define SL_MAX_PORTS   32u
 #define SL_MAX_RXQ     8u
 #define SL_MAX_ROUTES  256u
+// Sockets of the stream thread toward DNS servers: socket i sends by worker i mod W.
+#define SL_STREAM_SOCKETS 64u
 
 enum sl_dp_role { SL_DP_POP, SL_DP_CONNECTOR };
 enum sl_dp_idle { SL_DP_IDLE_POLL, SL_DP_IDLE_ADAPTIVE };
@@ -70,6 +72,8 @@ struct sl_net {
 	uint16_t wireguard_mtu; // of the clients' devices: padding goes no further
 	rte_be32_t resolvers[4]; // PoP: addresses DNS is answered on
 	unsigned nb_resolvers;
+	bool serves_tcp; // DNS over TCP on them, port 53
+	bool serves_tls; // and over TLS, port 853
 	rte_be32_t pool; // PoP: assigned addresses
 	uint8_t pool_bits;
 	// By sl_net_index().
@@ -88,6 +92,8 @@ struct sl_worker_stats {
 	uint64_t handed_over; // packets sent to another worker
 	uint64_t punted;
 	uint64_t from_session; // packets the session thread handed in
+	uint64_t from_stream; // packets the stream thread handed in
+	uint64_t to_stream; // packets handed to the stream thread
 	uint64_t created; // packets made by nodes: ARP queries, copies, fragments, records
 	uint64_t consumed; // packets that ended inside another one
 	uint64_t unfinished; // packets and records in fragments that did not all come in time
@@ -169,6 +175,8 @@ struct sl_worker {
 	struct rte_ring *from_session; // mbufs from the session thread
 	struct rte_ring *to_session; // mbufs punted
 	struct rte_ring *mail; // struct sl_mail * from the session thread
+	struct rte_ring *from_stream; // mbufs from the stream thread
+	struct rte_ring *to_stream; // mbufs for the stream thread
 
 	// Idle (worker: rw; others: read `asleep`).
 	int eventfd; // written by whoever queues for a sleeping worker
@@ -178,6 +186,8 @@ struct sl_worker {
 	struct sl_bucket mtu_bucket; // fragmentation-needed about our own datagrams a second
 	struct sl_unknown_sources unknown; // worker: rw; WireGuard data under unknown indices
 	bool wake_session; // worker: rw; this walk punted something
+	bool wake_stream; // worker: rw; this walk queued something for the stream thread
+	uint32_t stream_flows[SL_STREAM_SOCKETS]; // worker: rw; flow of each socket toward a server
 	uint64_t wake_peers; // worker: rw; bit per worker this walk handed a packet to
 	uint64_t random; // xorshift state for ports and jitter, not for secrets
 
