@@ -21,7 +21,7 @@ tell(struct sl_worker *w, const struct sl_flow *f, enum sl_flow_event_kind kind,
 		.tcp = f->tcp,
 	};
 
-	if (f->kind == SL_FLOW_QUERY || f->kind == SL_FLOW_FREE)
+	if (f->kind == SL_FLOW_QUERY || f->kind == SL_FLOW_STREAM || f->kind == SL_FLOW_FREE)
 		return;
 	if (f->kind == SL_FLOW_CLIENT) {
 		event.client = f->pop.client;
