@@ -9,6 +9,9 @@
 
 #define REJECT_NS SECONDS_NS(SL_REJECT_AFTER_S)
 #define REKEY_NS  SECONDS_NS(SL_REKEY_AFTER_S)
+// The initiator that only receives asks for a new key when the old one lives hardly longer than a
+// handshake may take.
+#define LATE_NS SECONDS_NS(SL_REJECT_AFTER_S - SL_KEEPALIVE_TIMEOUT_S - SL_REKEY_TIMEOUT_S)
 
 struct sl_peer_event *
 sl_peer_emit(struct sl_peer_output *out, enum sl_peer_event_type type)
@@ -259,6 +262,9 @@ sl_peer_note_opened(
 		peer->next = (struct sl_peer_slot){ 0 };
 		sl_peer_promote(peer, slot, out);
 	}
+	if (peer->current.is_used && peer->current.is_initiator &&
+	    now.ns >= peer->current.created_ns + LATE_NS)
+		sl_peer_initiate(peer, now, out);
 	// The tunnel has its heartbeats.
 	if (traffic == SL_PEER_DATA && !peer->local->noise.suite->has_hello &&
 	    peer->keepalive_due_ns == UINT64_MAX)
@@ -284,4 +290,11 @@ sl_peer_note_sealed(
 	    (peer->flags & SL_PEER_INITIATES) != 0 && peer->answer_due_ns == UINT64_MAX)
 		peer->answer_due_ns = now.ns +
 			SECONDS_NS(SL_KEEPALIVE_TIMEOUT_S + SL_REKEY_TIMEOUT_S);
+}
+
+void
+sl_peer_note_used_up(struct sl_peer *peer, struct sl_peer_now now, struct sl_peer_output *out)
+{
+	if (peer->current.is_used)
+		sl_peer_initiate(peer, now, out);
 }

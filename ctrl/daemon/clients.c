@@ -69,6 +69,23 @@ take_groups(const struct sl_config *config, struct wish *w, const char *value)
 			*at = ' ';
 }
 
+// Some 32 octets are no key: with them every secret would be zero.
+static bool
+is_public_key(const uint8_t octets[SL_NOISE_KEY_BYTES])
+{
+	struct sl_noise_private_key some;
+	struct sl_noise_shared_key shared;
+	struct sl_noise_public public;
+	bool is_good;
+
+	memcpy(public.octets, octets, sizeof(public.octets));
+	is_good = sl_noise_generate(&some) == 0 &&
+		sl_noise_dh(&some, &public, &shared) == SL_NOISE_OK;
+	sl_wipe(&some, sizeof(some));
+	sl_wipe(&shared, sizeof(shared));
+	return is_good;
+}
+
 static void
 take_option(const struct sl_config *config, struct wish *w, const char *word)
 {
@@ -85,7 +102,7 @@ take_option(const struct sl_config *config, struct wish *w, const char *word)
 		w->has_public = sl_key_from_base64(
 			word + 4, strlen(word + 4), w->client.public_key
 		);
-		if (!w->has_public)
+		if (!w->has_public || !is_public_key(w->client.public_key))
 			wrong(w, "that is no public key", "key=..., the output of wg pubkey");
 	} else if (strcmp(word, "psk") == 0) {
 		if (sl_noise_generate((struct sl_noise_private_key *)(void *)w->client.psk) != 0)

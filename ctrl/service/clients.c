@@ -195,8 +195,8 @@ arrived(struct clients *c, struct rte_mbuf *m)
 	c->arrived_at = (struct address){ ip->dst_addr, udp->dst_port };
 }
 
-static void
-handshake(struct sl_service *s, struct rte_mbuf *m, enum sl_peer_load load)
+void
+client_handshake(struct sl_service *s, struct rte_mbuf *m, enum sl_peer_load load)
 {
 	struct sl_peer_output out = { .nb = 0 };
 	uint8_t source[SL_COOKIE_ADDRESS_BYTES];
@@ -258,7 +258,7 @@ clients_work(struct sl_service *s)
 		return 0;
 	for (struct rte_mbuf *m; nb_done < MESSAGES_PER_TURN && (m = clients_dequeue(c, &load));
 	     nb_done++)
-		handshake(s, m, load);
+		client_handshake(s, m, load);
 	for (unsigned i = 0; i < TIMERS_PER_TURN; i++) {
 		struct sl_timer *timer = sl_timers_expire(&c->timers, s->now_ns);
 		struct client *e;

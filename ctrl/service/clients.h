@@ -45,6 +45,14 @@ struct queued {
 	enum sl_peer_load load;
 };
 
+// Who is served before whom.
+enum clients_rank {
+	CLIENTS_PROVED, // mac2 shows that it receives where it sends from
+	CLIENTS_KNOWN, // where a client was last heard, or an answer to what we asked
+	CLIENTS_REST,
+	CLIENTS_RANKS
+};
+
 struct queue {
 	struct queued messages[QUEUE_MESSAGES];
 	uint32_t head, nb;
@@ -67,7 +75,7 @@ struct clients {
 	struct sl_timers timers;
 	struct remembered *remembered; // sorted by key
 	size_t nb_remembered, room_remembered;
-	struct queue urgent, rest; // of senders who have shown their address, or are known; others
+	struct queue queues[CLIENTS_RANKS];
 	struct source sources[SOURCES];
 	struct sl_bucket initiations;
 	uint32_t scan_at; // next of `used` to look at
@@ -95,7 +103,7 @@ void client_forget(struct sl_service *s, const struct client *e);
 
 // Judge a handshake message: drop it, or put it in a queue.
 void clients_enqueue(struct sl_service *s, struct rte_mbuf *m);
-// The next message to work on, the urgent first; NULL: none.
+// The next message to work on, by rank; NULL: none.
 struct rte_mbuf *clients_dequeue(struct clients *c, enum sl_peer_load *load);
 void clients_queues_free(struct clients *c);
 
@@ -107,6 +115,8 @@ clients_message(struct rte_mbuf *m, size_t *nb_bytes, uint8_t source[SL_COOKIE_A
 
 // Have the entry's peer; false when its key is none.
 bool client_ready(struct sl_service *s, struct client *e);
+// Take in a handshake message, and free it.
+void client_handshake(struct sl_service *s, struct rte_mbuf *m, enum sl_peer_load load);
 // Do what proto/peer says, and set the timer anew. `e` may be NULL.
 void client_carry_out(struct sl_service *s, struct sl_peer_output *out, struct client *e);
 

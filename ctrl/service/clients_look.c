@@ -40,6 +40,22 @@ look_for_move(struct sl_service *s, struct client *e, const struct sl_lane_endpo
 	}
 }
 
+// Has the key in force sealed so much that the next is due?
+static void
+look_for_end(struct sl_service *s, struct client *e)
+{
+	struct sl_peer_output out = { .nb = 0 };
+	const struct sl_keypair *keypair;
+
+	if (!e->peer.current.is_used || e->peer.is_asking || e->peer.next.is_used)
+		return;
+	keypair = atomic_load(keys_published(s, e->peer.current.index));
+	if (keypair == NULL || !atomic_load_explicit(&keypair->wants_rekey, memory_order_relaxed))
+		return;
+	sl_peer_note_used_up(&e->peer, service_clocks(s), &out);
+	client_carry_out(s, &out, e);
+}
+
 // Tell the timers what was opened and sealed since the last look, in sum. When both were, only the
 // later is owed an answer: the earlier had its.
 static void
@@ -80,6 +96,7 @@ client_look(struct sl_service *s, struct client *e)
 	look_for_proof(s, e);
 	look_for_move(s, e, lane);
 	look_for_traffic(s, e, lane);
+	look_for_end(s, e);
 }
 
 void

@@ -322,7 +322,10 @@ sort(void)
 	size_t nb;
 
 	while ((nb = path_take(wg.pop, 0, frame, sizeof(frame))) != 0) {
-		const struct rte_ipv4_hdr *ip = packet_check(frame, nb);
+		const struct rte_ether_hdr *ether = (const struct rte_ether_hdr *)frame;
+		const struct rte_ipv4_hdr *ip = ether->ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP)
+			? NULL
+			: packet_check(frame, nb);
 		const struct rte_udp_hdr *udp;
 		struct wg_datagram *d = &inbox[nb_inbox];
 

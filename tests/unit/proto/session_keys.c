@@ -1,6 +1,7 @@
 // What sessions stand on: timestamps, cookies, weak keys, keypairs.
 #include "../../lib/aead_openssl.h"
 #include "sl_test.h"
+#include "weak_points.h"
 
 #include <sluice/proto/cookie.h>
 #include <sluice/proto/keypair.h>
@@ -106,23 +107,6 @@ test_cookie(void)
 static void
 test_weak_keys(void)
 {
-	// Points of order 1, 2, 4 and 8 (RFC 7748, section 6.1; Curve25519 paper), and p.
-	static const uint8_t weak[][32] = {
-		{ 0 },
-		{ 1 },
-		{ 0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
-		  0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
-		  0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00 },
-		{ 0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1,
-		  0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c,
-		  0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57 },
-		{ 0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },
-		{ 0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },
-	};
 	struct sl_noise_private_key key;
 	struct sl_noise_shared_key shared;
 	struct sl_noise_local local;
@@ -130,10 +114,10 @@ test_weak_keys(void)
 
 	(void)some_public(&key);
 	CU_ASSERT_EQUAL(sl_noise_local_init(&local, &sl_noise_tunnel, &key), SL_NOISE_OK);
-	for (unsigned i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
+	for (unsigned i = 0; i < NB_WEAK_POINTS; i++) {
 		struct sl_noise_public public;
 
-		memcpy(public.octets, weak[i], 32);
+		memcpy(public.octets, weak_points[i], 32);
 		CU_ASSERT_EQUAL(sl_noise_dh(&key, &public, &shared), SL_NOISE_WEAK_KEY);
 		CU_ASSERT_EQUAL(
 			sl_noise_remote_init(&remote, &local, &public, NULL), SL_NOISE_WEAK_KEY
@@ -175,9 +159,11 @@ test_keypair_counters(void)
 	// The end of a key: what does not fit whole is not taken at all.
 	k->lanes[1].next_counter = SL_AEAD_SEAL_LIMIT - 2;
 	CU_ASSERT_EQUAL(sl_keypair_verdict(k, 1, S(9)), SL_KEYPAIR_REKEY_DUE);
+	CU_ASSERT_FALSE(atomic_load(&k->wants_rekey));
 	CU_ASSERT_FALSE(sl_keypair_take_counters(k, 1, 3, &counter));
 	CU_ASSERT_TRUE(sl_keypair_take_counters(k, 1, 2, &counter));
 	CU_ASSERT_EQUAL(counter, SL_AEAD_SEAL_LIMIT - 2);
+	CU_ASSERT_TRUE(atomic_load(&k->wants_rekey));
 	CU_ASSERT_FALSE(sl_keypair_take_counter(k, 1, &counter));
 	CU_ASSERT_EQUAL(sl_keypair_verdict(k, 1, S(9)), SL_KEYPAIR_EXPIRED);
 	CU_ASSERT_EQUAL(sl_keypair_verdict(k, 0, S(9)), SL_KEYPAIR_GOOD);

@@ -29,6 +29,8 @@ struct sl_aead_key {
 // Messages one key may seal before it must be replaced (with the wide margin of 2^48 for both
 // ciphers: rekeying happens by time every 120 s long before).
 #define SL_AEAD_SEAL_LIMIT (1ull << 48)
+// So many, and a next key is asked for.
+#define SL_AEAD_REKEY_LIMIT (SL_AEAD_SEAL_LIMIT / 2)
 
 // One packet of a batch. Sealing and opening are in place: `data` holds `nb_bytes` of plain- or
 // ciphertext, `tag` is where the 16 tag octets are written (seal) or read (open).

@@ -142,7 +142,7 @@ sl_keypair_verdict(const struct sl_keypair *k, uint16_t lane, uint64_t now_ns)
 	if (age_ns >= SL_REJECT_AFTER_S * SL_NS_PER_S || counter >= SL_AEAD_SEAL_LIMIT)
 		return SL_KEYPAIR_EXPIRED;
 	if ((k->is_initiator && age_ns >= SL_REKEY_AFTER_S * SL_NS_PER_S) ||
-	    counter >= SL_AEAD_SEAL_LIMIT / 2)
+	    counter >= SL_AEAD_REKEY_LIMIT)
 		return SL_KEYPAIR_REKEY_DUE;
 	return SL_KEYPAIR_GOOD;
 }
@@ -158,6 +158,8 @@ sl_keypair_take_counters(struct sl_keypair *k, uint16_t lane, uint64_t nb, uint6
 		return false;
 	*first = l->next_counter;
 	l->next_counter += nb;
+	if (l->next_counter > SL_AEAD_REKEY_LIMIT)
+		atomic_store_explicit(&k->wants_rekey, true, memory_order_relaxed);
 #ifndef NDEBUG
 	if (sl_keypair_recorder != NULL)
 		sl_keypair_recorder(k, lane, *first, nb);

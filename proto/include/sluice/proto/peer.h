@@ -202,6 +202,9 @@ void sl_peer_note_sealed(
 	struct sl_peer_output *out
 );
 
+// The key in force has sealed so much that a next one is due (sl_keypair.wants_rekey).
+void sl_peer_note_used_up(struct sl_peer *peer, struct sl_peer_now now, struct sl_peer_output *out);
+
 // Do what is due. Call when sl_peer_next_deadline has passed.
 void sl_peer_run(struct sl_peer *peer, struct sl_peer_now now, struct sl_peer_output *out);
 

@@ -24,6 +24,9 @@ sl_replay_check(
 {
 	uint64_t window = (uint64_t)(nb_words - 1) * 64;
 
+	// Also keeps `next` from coming round.
+	if (counter >= SL_REJECT_AFTER_MESSAGES)
+		return SL_REPLAY_OLD;
 	if (counter >= r->next)
 		return SL_REPLAY_FRESH;
 	if (r->next - counter > window)
