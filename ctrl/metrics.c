@@ -5,9 +5,10 @@
 
 #define NS_PER_S 1000000000u
 
-#define COUNTER SL_METRIC_COUNTER, 0
-#define GAUGE   SL_METRIC_GAUGE, 0
-#define SECONDS SL_METRIC_GAUGE, 1
+#define COUNTER   SL_METRIC_COUNTER, 0
+#define GAUGE     SL_METRIC_GAUGE, 0
+#define SECONDS   SL_METRIC_GAUGE, 1
+#define HISTOGRAM SL_METRIC_HISTOGRAM, 1
 
 // clang-format off
 const struct sl_metric_row sl_metrics[SL_METRIC_COUNT] = {
@@ -84,6 +85,55 @@ const struct sl_metric_row sl_metrics[SL_METRIC_COUNT] = {
 		"Authentic datagrams of the peer, over its lanes." },
 	[SL_METRIC_CLIENT_SESSIONS] = { "sluice_client_sessions", GAUGE, { NULL },
 		"WireGuard clients whose session is up." },
+
+	[SL_METRIC_FIRST_PACKET] = { "sluice_first_packet_seconds", HISTOGRAM, { "stage" },
+		"What a client waits for on the way to a first answer. PoP: dns (a granted name), policy (the "
+		"decision), tunnel (until the connector has taken the flow, resolving included), answer (first "
+		"packet until first answer, all in all). Connector: resolve (a name it had no address for), "
+		"connect (until the private host's first answer)." },
+	[SL_METRIC_DNS_TIME] = { "sluice_dns_seconds", HISTOGRAM, { "way" },
+		"How long DNS takes. PoP: worker (assigned address, at once), first_sight (until it is on "
+		"disk), connector (other types, asked through the tunnel), upstream (a query to an upstream "
+		"server). Connector: private (a query to a private DNS server)." },
+	[SL_METRIC_HANDSHAKE_TIME] = { "sluice_handshake_seconds", HISTOGRAM, { "with" },
+		"From the initiation, or for who answers it from the response, until the session's new key is "
+		"confirmed: with a peer or a WireGuard client." },
+	[SL_METRIC_TENANT_FLOWS] = { "sluice_tenant_flows", GAUGE, { "tenant" },
+		"Flows of the tenant's clients that stand." },
+	[SL_METRIC_TENANT_BEGUN] = { "sluice_tenant_flows_begun_total", COUNTER, { "tenant" },
+		"Flows that clients of the tenant began." },
+	[SL_METRIC_TENANT_DENIED] = { "sluice_tenant_denied_packets_total", COUNTER, { "tenant" },
+		"Packets of the tenant's clients that asked for a flow in vain: by policy, limits, or for want "
+		"of a connector." },
+	[SL_METRIC_TENANT_LIMITED] = { "sluice_tenant_limited_total", COUNTER, { "tenant", "limit" },
+		"Flows and queries refused by this limit of the tenant." },
+	[SL_METRIC_TENANT_UP] = { "sluice_tenant_up_bytes_total", COUNTER, { "tenant" },
+		"Octets from the tenant's clients, counted when a flow is over." },
+	[SL_METRIC_TENANT_DOWN] = { "sluice_tenant_down_bytes_total", COUNTER, { "tenant" },
+		"Octets to the tenant's clients, counted when a flow is over." },
+	[SL_METRIC_CLIENT_FLOWS] = { "sluice_client_flows", GAUGE, { "tenant", "client" },
+		"Flows of the client that stand. This and the next four: the 1000 clients with most flows." },
+	[SL_METRIC_CLIENT_BEGUN] = { "sluice_client_flows_begun_total", COUNTER, { "tenant", "client" },
+		"Flows the client began." },
+	[SL_METRIC_CLIENT_DENIED] = { "sluice_client_denied_packets_total", COUNTER, { "tenant", "client" },
+		"Packets of the client that asked for a flow in vain." },
+	[SL_METRIC_CLIENT_UP] = { "sluice_client_up_bytes_total", COUNTER, { "tenant", "client" },
+		"Octets from the client, counted when a flow is over." },
+	[SL_METRIC_CLIENT_DOWN] = { "sluice_client_down_bytes_total", COUNTER, { "tenant", "client" },
+		"Octets to the client, counted when a flow is over." },
+	[SL_METRIC_RESOURCE_FLOWS] = { "sluice_resource_flows", GAUGE, { "tenant", "resource" },
+		"Flows to the resource that stand. This and the next four: the 1000 resources with most flows." },
+	[SL_METRIC_RESOURCE_BEGUN] = { "sluice_resource_flows_begun_total", COUNTER, { "tenant", "resource" },
+		"Flows to the resource that began." },
+	[SL_METRIC_RESOURCE_DENIED] = { "sluice_resource_denied_packets_total", COUNTER, { "tenant", "resource" },
+		"Packets that asked for a flow to the resource in vain." },
+	[SL_METRIC_RESOURCE_UP] = { "sluice_resource_up_bytes_total", COUNTER, { "tenant", "resource" },
+		"Octets to the resource, counted when a flow is over." },
+	[SL_METRIC_RESOURCE_DOWN] = { "sluice_resource_down_bytes_total", COUNTER, { "tenant", "resource" },
+		"Octets from the resource, counted when a flow is over." },
+	[SL_METRIC_NAME_BEGUN] = { "sluice_name_flows_begun_total", COUNTER, { "tenant", "name" },
+		"Flows to the name, of the 100 names with most. A name that many others outdo is forgotten "
+		"and begins at 0 again." },
 
 	[SL_METRIC_SESSION_PUNTS] = { "sluice_session_thread_packets_total", COUNTER, { NULL },
 		"Packets the session thread took from the workers." },
@@ -189,8 +239,9 @@ put_escaped(FILE *to, const char *value)
 	}
 }
 
+// `le` is the end of a histogram's bucket; NULL: none.
 static void
-put_labels(FILE *to, const struct sl_metric_row *row, const char *const *values)
+put_labels(FILE *to, const struct sl_metric_row *row, const char *const *values, const char *le)
 {
 	const char *before = "{";
 
@@ -200,6 +251,10 @@ put_labels(FILE *to, const struct sl_metric_row *row, const char *const *values)
 		fputc('"', to);
 		before = ",";
 	}
+	if (le != NULL) {
+		fprintf(to, "%sle=\"%s\"", before, le);
+		before = ",";
+	}
 	if (*before == ',')
 		fputc('}', to);
 }
@@ -207,7 +262,33 @@ put_labels(FILE *to, const struct sl_metric_row *row, const char *const *values)
 static const char *
 type_name(const struct sl_metric_row *row)
 {
-	return row->type == SL_METRIC_COUNTER ? "counter" : "gauge";
+	static const char *const names[] = { "counter", "gauge", "histogram" };
+
+	return names[row->type];
+}
+
+// Where samples of the metric go, begun by its description; NULL: no memory.
+static FILE *
+family(struct sl_metric_text *text, enum sl_metric metric)
+{
+	const struct sl_metric_row *row = &sl_metrics[metric];
+	FILE *to = text->families[metric].to;
+
+	if (to != NULL)
+		return to;
+	to = open_memstream(&text->families[metric].text, &text->families[metric].nb_bytes);
+	if (to == NULL)
+		return NULL;
+	text->families[metric].to = to;
+	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, type_name(row)
+	);
+	return to;
+}
+
+static void
+put_seconds(FILE *to, uint64_t ns)
+{
+	fprintf(to, "%" PRIu64 ".%09" PRIu64, ns / NS_PER_S, ns % NS_PER_S);
 }
 
 void
@@ -221,26 +302,53 @@ sl_metric_put(
 {
 	const struct sl_metric_row *row = &sl_metrics[metric];
 	const char *values[SL_METRIC_LABELS_MAX] = { label0, label1 };
-	FILE *to = text->families[metric].to;
+	FILE *to = family(text, metric);
 
-	if (to == NULL) {
-		to = open_memstream(&text->families[metric].text, &text->families[metric].nb_bytes);
-		if (to == NULL)
-			return;
-		text->families[metric].to = to;
-		fprintf(to,
-			"# HELP %s %s\n# TYPE %s %s\n",
-			row->name,
-			row->help,
-			row->name,
-			type_name(row));
-	}
+	if (to == NULL)
+		return;
 	fputs(row->name, to);
-	put_labels(to, row, values);
+	put_labels(to, row, values, NULL);
+	fputc(' ', to);
 	if (row->is_ns)
-		fprintf(to, " %" PRIu64 ".%09" PRIu64 "\n", value / NS_PER_S, value % NS_PER_S);
+		put_seconds(to, value);
 	else
-		fprintf(to, " %" PRIu64 "\n", value);
+		fprintf(to, "%" PRIu64, value);
+	fputc('\n', to);
+}
+
+void
+sl_metric_put_histogram(
+	struct sl_metric_text *text,
+	enum sl_metric metric,
+	const struct sl_histogram *histogram,
+	const char *label0,
+	const char *label1
+)
+{
+	const struct sl_metric_row *row = &sl_metrics[metric];
+	const char *values[SL_METRIC_LABELS_MAX] = { label0, label1 };
+	FILE *to = family(text, metric);
+	uint64_t nb = 0;
+	char le[32];
+
+	if (to == NULL)
+		return;
+	for (unsigned i = 0; i < SL_HISTOGRAM_BUCKETS; i++) {
+		uint64_t end_ns = 1ull << (SL_HISTOGRAM_FIRST_BIT + i);
+
+		snprintf(le, sizeof(le), "%.12g", (double)end_ns / NS_PER_S);
+		nb += histogram->buckets[i];
+		fprintf(to, "%s_bucket", row->name);
+		put_labels(to, row, values, i == SL_HISTOGRAM_BUCKETS - 1 ? "+Inf" : le);
+		fprintf(to, " %" PRIu64 "\n", nb);
+	}
+	fprintf(to, "%s_sum", row->name);
+	put_labels(to, row, values, NULL);
+	fputc(' ', to);
+	put_seconds(to, histogram->sum_ns);
+	fprintf(to, "\n%s_count", row->name);
+	put_labels(to, row, values, NULL);
+	fprintf(to, " %" PRIu64 "\n", nb);
 }
 
 char *
@@ -274,7 +382,12 @@ sl_metric_document(FILE *to)
 	      "text\n"
 	      "format. Times are in seconds. Labels hold names of the configuration and of the "
 	      "program's\n"
-	      "own lists alone, so the number of series does not grow with traffic.\n\n"
+	      "own lists. Of clients and resources the 1000 with most flows have series, of names "
+	      "100, so\nthe number of series is bounded whatever the traffic; what is left out is "
+	      "in "
+	      "the sums of\nits tenant. Every thread counts for itself by plain additions, and the "
+	      "sums "
+	      "are made when\nsomebody asks.\n\n"
 	      "| metric | type | labels | meaning |\n"
 	      "| --- | --- | --- | --- |\n",
 	      to);

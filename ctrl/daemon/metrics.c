@@ -324,6 +324,7 @@ metrics_collect(struct daemon *d, uint64_t start_ns, struct sl_metric_text *text
 	collect_workers(d, text);
 	collect_nodes(d, text);
 	collect_sessions(d, text);
+	metrics_collect_flows(d, text);
 	collect_service(d, text);
 	collect_resolver(d, text);
 	for (unsigned t = 0; t < d->config->nb_tenants; t++) {

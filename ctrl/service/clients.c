@@ -80,6 +80,11 @@ confirm(struct sl_service *s, struct client *e, uint32_t index)
 
 	if (keypair == NULL)
 		return;
+	sl_histogram_add(
+		&s->stats.waits[SL_WAIT_CLIENT_HANDSHAKE],
+		s->now_ns - (keypair->is_initiator ? e->peer.asking_since_ns : keypair->created_ns),
+		1
+	);
 	if (!e->is_up) {
 		atomic_store(&session->established_ns, s->now_ns);
 		sl_log(SL_LOG_INFO, "client-up", "session with client %s is up", e->name);

@@ -114,6 +114,11 @@ confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event
 
 	if (keypair == NULL)
 		return;
+	sl_histogram_add(
+		&s->stats.waits[SL_WAIT_PEER_HANDSHAKE],
+		s->now_ns - (keypair->is_initiator ? e->peer.asking_since_ns : keypair->created_ns),
+		1
+	);
 	session->tenant = e->tenant;
 	session->network = e->network;
 	session->nb_lanes = keypair->nb_lanes;

@@ -92,6 +92,7 @@ query_answer(struct sl_service *s, struct rte_mbuf *m)
 	    rte_pktmbuf_data_len(m) < at) {
 		s->stats.nb_answers_late++;
 	} else if (q->asker == 0) {
+		sl_histogram_add(&s->stats.waits[SL_WAIT_PRIVATE_DNS], s->now_ns - q->sent_ns, 1);
 		sl_resolver_receive(
 			s->resolver,
 			q->token,
@@ -102,6 +103,7 @@ query_answer(struct sl_service *s, struct rte_mbuf *m)
 			s->now_ns
 		);
 	} else {
+		sl_histogram_add(&s->stats.waits[SL_WAIT_UPSTREAM_DNS], s->now_ns - q->sent_ns, 1);
 		forwarding_receive(
 			s,
 			q->asker - 1u,

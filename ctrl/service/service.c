@@ -59,6 +59,8 @@ hold_take(struct sl_service *s, uint32_t index, enum hold_kind kind)
 		return NULL;
 	h = &s->holds.slots[index];
 	m = h->mbuf;
+	// Kinds of holds are the first kinds of waits.
+	sl_histogram_add(&s->stats.waits[kind - HOLD_NAME], s->now_ns + HOLD_NS - h->until_ns, 1);
 	h->mbuf = NULL;
 	h->kind = HOLD_FREE;
 	h->next_free = s->holds.first_free;

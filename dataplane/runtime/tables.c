@@ -10,6 +10,7 @@
 #include <sluice/dp/nat.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/tables.h>
+#include <sluice/dp/tally.h>
 #include <sluice/proto/fragment.h>
 #include <stdlib.h>
 
@@ -62,12 +63,14 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 	w->nat = create_nat(conf);
 	w->quota = calloc(1, sizeof(*w->quota));
 	w->flow_events = sl_flow_events_create();
+	w->tally = sl_tally_create();
 	w->aead = sl_aead_create(SL_AEAD_BEST);
 	w->reass = create_reass();
 	if (conf->nb_names != 0)
 		w->names = sl_names_cache_create(conf->nb_names, SOCKET_ID_ANY);
 	if (w->flows == NULL || w->nat == NULL || w->quota == NULL || w->flow_events == NULL ||
-	    w->aead == NULL || w->reass == NULL || (conf->nb_names != 0 && w->names == NULL))
+	    w->tally == NULL || w->aead == NULL || w->reass == NULL ||
+	    (conf->nb_names != 0 && w->names == NULL))
 		return -ENOMEM;
 	return 0;
 }
@@ -99,6 +102,8 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		w->quota = NULL;
 		sl_flow_events_destroy(w->flow_events);
 		w->flow_events = NULL;
+		sl_tally_destroy(w->tally);
+		w->tally = NULL;
 		w->reass = NULL;
 		w->aead = NULL;
 		w->names = NULL;

@@ -2,6 +2,7 @@
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/session.h>
+#include <sluice/dp/tally.h>
 
 static void
 tell(struct sl_worker *w, const struct sl_flow *f, enum sl_flow_event_kind kind, uint8_t reason)
@@ -38,6 +39,7 @@ sl_flow_begun(struct sl_worker *w, uint32_t index)
 
 	if (f->kind == SL_FLOW_CLIENT)
 		sl_quota_flow_begins(w, f);
+	sl_tally_begins(w, index);
 	if (sl_flow_events_on(w->flow_events))
 		tell(w, f, SL_FLOW_EVENT_START, SL_CLOSE_DONE);
 }
@@ -60,6 +62,8 @@ sl_flow_refused(
 		.quota = refusal->quota,
 	};
 
+	sl_tally_refused(w, event.resource);
+	sl_quota_denied(w, refusal->client);
 	if (sl_flow_events_on(w->flow_events))
 		sl_flow_event_deny(w, &event);
 }
@@ -79,6 +83,7 @@ sl_flow_over(struct sl_worker *w, uint32_t index, uint8_t reason)
 
 	if (sl_flow_events_on(w->flow_events))
 		tell(w, f, SL_FLOW_EVENT_END, reason);
+	sl_tally_over(w, f);
 	if (f->kind == SL_FLOW_CLIENT)
 		sl_quota_flow_ends(w, f);
 	if (f->kind == SL_FLOW_HOST)

@@ -279,22 +279,42 @@ sl_quota_query(struct sl_worker *w, uint32_t client)
 
 // ---- Flows come and go -------------------------------------------------------------------------
 
+// The rows of a client and of its tenant; NULL for what has none.
+static void
+rows_of(const struct sl_worker *w, uint32_t client, struct sl_quota_row *rows[2])
+{
+	rows[0] = NULL;
+	rows[1] = NULL;
+	if (w->quota == NULL || w->snapshot == NULL || client >= w->snapshot->nb_clients)
+		return;
+	rows[0] = sl_quota_client(w, client);
+	rows[1] = sl_quota_tenant(w, w->snapshot->clients[client].tenant);
+}
+
 // `nb` and `nb_half_open` are 1, 0 or, to subtract, UINT32_MAX.
 static void
 change(struct sl_worker *w, const struct sl_flow *f, uint32_t nb, uint32_t nb_half_open)
 {
-	struct sl_quota_row *rows[2] = { NULL, NULL };
+	struct sl_quota_row *rows[2];
 
-	if (w->quota == NULL || w->snapshot == NULL || f->pop.client >= w->snapshot->nb_clients)
-		return;
-	rows[0] = sl_quota_client(w, f->pop.client);
-	rows[1] = sl_quota_tenant(w, w->snapshot->clients[f->pop.client].tenant);
+	rows_of(w, f->pop.client, rows);
 	for (unsigned i = 0; i < RTE_DIM(rows); i++) {
 		if (rows[i] == NULL)
 			continue;
 		add32(&rows[i]->nb_flows, nb);
 		add32(&rows[i]->nb_half_open, nb_half_open);
 	}
+}
+
+void
+sl_quota_denied(struct sl_worker *w, uint32_t client)
+{
+	struct sl_quota_row *rows[2];
+
+	rows_of(w, client, rows);
+	for (unsigned i = 0; i < RTE_DIM(rows); i++)
+		if (rows[i] != NULL)
+			add64(&rows[i]->denied, 1);
 }
 
 void
@@ -306,7 +326,16 @@ sl_quota_flow_begins(struct sl_worker *w, const struct sl_flow *f)
 void
 sl_quota_flow_ends(struct sl_worker *w, const struct sl_flow *f)
 {
+	struct sl_quota_row *rows[2];
+
 	change(w, f, UINT32_MAX, sl_quota_is_half_open(f->tcp) ? UINT32_MAX : 0);
+	rows_of(w, f->pop.client, rows);
+	for (unsigned i = 0; i < RTE_DIM(rows); i++) {
+		if (rows[i] == NULL)
+			continue;
+		add64(&rows[i]->bytes_up, f->bytes_up);
+		add64(&rows[i]->bytes_down, f->bytes_down);
+	}
 }
 
 void
@@ -344,6 +373,9 @@ sl_quota_sum(struct sl_dp *dp, enum sl_quota_subject subject, uint32_t id, struc
 			continue;
 		sum->nb_flows += atomic_load_explicit(&r->nb_flows, memory_order_relaxed);
 		sum->nb_half_open += atomic_load_explicit(&r->nb_half_open, memory_order_relaxed);
+		sum->denied += atomic_load_explicit(&r->denied, memory_order_relaxed);
+		sum->bytes_up += atomic_load_explicit(&r->bytes_up, memory_order_relaxed);
+		sum->bytes_down += atomic_load_explicit(&r->bytes_down, memory_order_relaxed);
 		for (unsigned i = 0; i < SL_QUOTA_RATES; i++)
 			sum->taken[i] += atomic_load_explicit(
 				&r->meters[i].taken, memory_order_relaxed

@@ -1,5 +1,6 @@
 """Metrics: what Prometheus and a load balancer's check see over HTTP."""
 import json
+import os
 import re
 import shutil
 
@@ -29,7 +30,8 @@ def parse(text):
             continue
         match = SAMPLE.fullmatch(line)
         expect_true(match is not None, f"a sample, not {line!r}")
-        expect(match[1], last, "the metric a sample follows")
+        expect(re.sub("_(bucket|sum|count)$", "", match[1]) if last.endswith("_seconds") else match[1],
+               last, "the metric a sample follows")
         expect_true((match[1], match[2]) not in samples, f"one sample of {line!r}")
         samples[match[1], match[2]] = float(match[3])
     return samples
@@ -45,6 +47,35 @@ def text(lab):
         if promtool := shutil.which("promtool"):
             done = lab.run(host, promtool, "check", "metrics", stdin=out)
             expect(done.code, 0, f"promtool of {host}: {done.err}")
+
+
+@case("E6: what a first packet waits for is timed by stage, and flows are counted by who and whither")
+def stages(lab):
+    def counts(host):
+        found = parse(fetch(lab, host))
+        return {key: value for key, value in found.items() if key[0].endswith("_seconds_count")
+                or key[0].endswith("_begun_total") or key[0].endswith("_denied_packets_total")}
+    before = {host: counts(host) for host in ("pop", "connector")}
+    name = f"x{os.urandom(4).hex()}.dev.corp.example"
+    lab.curl("client", f"http://{name}/")
+    lab.tcp("client", lab.address_of("client", GIT), 22, 1)
+    after = {host: counts(host) for host in ("pop", "connector")}
+    for host, metric, labels in (
+            ("pop", "first_packet_seconds_count", 'stage="dns"'),
+            ("pop", "first_packet_seconds_count", 'stage="policy"'),
+            ("pop", "first_packet_seconds_count", 'stage="tunnel"'),
+            ("pop", "first_packet_seconds_count", 'stage="answer"'),
+            ("pop", "dns_seconds_count", 'way="first_sight"'),
+            ("connector", "first_packet_seconds_count", 'stage="resolve"'),
+            ("connector", "first_packet_seconds_count", 'stage="connect"'),
+            ("pop", "tenant_flows_begun_total", 'tenant="acme"'),
+            ("pop", "client_flows_begun_total", 'tenant="acme",client="client"'),
+            ("pop", "resource_flows_begun_total", 'tenant="acme",resource="*.dev.corp.example"'),
+            ("pop", "name_flows_begun_total", f'tenant="acme",name="{name}"'),
+            ("pop", "client_denied_packets_total", 'tenant="acme",client="client"'),
+            ("pop", "resource_denied_packets_total", 'tenant="acme",resource="git.corp.example"')):
+        key = f"sluice_{metric}", labels
+        expect_true(after[host].get(key, 0) > before[host].get(key, 0), f"{key} of {host} to grow")
 
 
 @case("E6: counters move with traffic, and only upwards")

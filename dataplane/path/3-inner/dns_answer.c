@@ -7,6 +7,7 @@
 #include <sluice/dp/node.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/reply.h>
+#include <sluice/dp/tally.h>
 #include <sluice/dp/trace.h>
 
 #define STEP_PKTS 16 // taken through the steps together: their queries fit the first cache
@@ -93,6 +94,8 @@ dns_answer_burst(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 	struct asking askings[STEP_PKTS];
 	rte_edge_t edge[STEP_PKTS];
 	struct sl_answer answer;
+	uint64_t began = rte_rdtsc();
+	unsigned nb_answered = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
 		struct asking *a = &askings[i];
@@ -117,7 +120,9 @@ dns_answer_burst(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 			a->nb_bytes + rte_pktmbuf_tailroom((struct rte_mbuf *)objs[i])
 		);
 		edge[i] = (rte_edge_t)follow(&answer, objs[i]);
+		nb_answered += edge[i] == CLIENT;
 	}
+	sl_tally_cycles(w, SL_TALLY_DNS, rte_rdtsc() - began, nb_answered);
 	sl_node_dispatch(graph, node, objs, nb, edge);
 }
 

@@ -9,6 +9,7 @@
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/reject.h>
+#include <sluice/dp/tally.h>
 
 enum edge {
 	MALFORMED,
@@ -133,6 +134,8 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	l4_bytes = sl_flow_l4_bytes(m, meta);
 	if (meta->protocol == IPPROTO_TCP)
 		sl_tcp_track(f, sl_flow_tcp(m, meta), l4_bytes, SL_DOWN);
+	if (unlikely(f->pkts_down == 0))
+		sl_tally_reached(w, index, SL_TALLY_CONNECT);
 	sl_flow_seen(f, w, SL_DOWN, (uint16_t)(l4_bytes + sizeof(struct rte_ipv4_hdr)));
 	sl_flow_to_record(m, meta, f, sl_flow_id(w->flows, index), send);
 	return PACK;

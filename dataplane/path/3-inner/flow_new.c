@@ -6,6 +6,7 @@
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/quota.h>
+#include <sluice/dp/tally.h>
 #include <sluice/dp/trace.h>
 #include <sluice/dp/upkeep.h>
 
@@ -108,7 +109,7 @@ pick_lane(const struct sl_worker *w, uint32_t session, uint64_t hash)
 }
 
 static enum sl_choice_verdict
-choose(struct sl_worker *w, const struct sl_client *client, struct asking *a)
+decide(struct sl_worker *w, const struct sl_client *client, struct asking *a)
 {
 	const struct sl_flow_key *key = &a->key;
 	struct sl_choice *choice = &a->choice;
@@ -133,6 +134,17 @@ choose(struct sl_worker *w, const struct sl_client *client, struct asking *a)
 	a->name = SL_NO_NAME;
 	sl_policy_match_address(tenant->policy, address, &matches);
 	return sl_policy_choose(tenant->policy, &matches, client->groups, protocol, port, choice);
+}
+
+// The decision, timed.
+static enum sl_choice_verdict
+choose(struct sl_worker *w, const struct sl_client *client, struct asking *a)
+{
+	uint64_t began = rte_rdtsc();
+	enum sl_choice_verdict verdict = decide(w, client, a);
+
+	sl_tally_cycles(w, SL_TALLY_POLICY, rte_rdtsc() - began, 1);
+	return verdict;
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include <sluice/dp/admission.h>
 #include <sluice/dp/quota.h>
+#include <sluice/dp/tally.h>
 #include <sluice/dp/trace.h>
 
 enum edge { BAD_FLOW, STALE, SHORT, REVOKED, TTL, ANSWER, CLIENT, EDGE_COUNT };
@@ -75,6 +76,8 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return SHORT;
 	if (out.protocol == IPPROTO_TCP)
 		track(w, f, &rec);
+	if (unlikely(f->pkts_down == 0))
+		sl_tally_reached(w, sl_id_index(rec.flow), SL_TALLY_ANSWER);
 	sl_flow_seen(
 		f,
 		w,

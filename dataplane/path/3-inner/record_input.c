@@ -7,6 +7,7 @@
 #include "spares.h"
 
 #include <sluice/dp/path_mtu.h>
+#include <sluice/dp/tally.h>
 
 #define ECN_MASK 3u
 #define ECN_ECT1 1u
@@ -66,14 +67,19 @@ take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
 	const struct sl_meta *meta = sl_meta(m);
 	struct sl_flow *f = sl_flow_of_id(w->flows, rec->flow);
 	struct sl_accept accept;
+	bool is_first;
 
 	if (sl_accept_parse(rec, &accept) != SL_BODY_OK)
 		return MALFORMED;
+	is_first = f != NULL && f->link.peer_generation == 0;
 	if (f != NULL &&
 	    sl_link_accepted(
 		    &f->link, rec->generation, sl_flow_peer(w, meta->session, meta->lane), &accept
-	    ) != SL_LINK_DROP_STALE)
+	    ) != SL_LINK_DROP_STALE) {
+		if (is_first)
+			sl_tally_reached(w, sl_id_index(rec->flow), SL_TALLY_TUNNEL);
 		return CONSUMED;
+	}
 	return sl_flow_answer_unknown(m, rec) ? SEAL : STALE;
 }
 

@@ -101,6 +101,39 @@ test_escapes(void)
 }
 
 static void
+test_histogram(void)
+{
+	struct sl_metric_text text = { 0 };
+	struct sl_histogram h = { 0 };
+	size_t nb;
+	char *all;
+
+	sl_histogram_add(&h, 1000, 2);
+	sl_histogram_add(&h, 2000, 1);
+	sl_histogram_add(&h, UINT64_MAX / 2, 1);
+	h.sum_ns = 5000000001;
+	sl_metric_put_histogram(&text, SL_METRIC_DNS_TIME, &h, "worker", NULL);
+	all = sl_metric_finish(&text, &nb);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(all);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(all,
+		       "# TYPE sluice_dns_seconds histogram\n"
+		       "sluice_dns_seconds_bucket{way=\"worker\","
+		       "le=\"1.024e-06\"} 2\n"
+		       "sluice_dns_seconds_bucket{way=\"worker\","
+		       "le=\"2.048e-06\"} 3\n")
+	);
+	CU_ASSERT(ends_with(
+		all,
+		"le=\"17.179869184\"} 3\n"
+		"sluice_dns_seconds_bucket{way=\"worker\",le=\"+Inf\"} 4\n"
+		"sluice_dns_seconds_sum{way=\"worker\"} 5.000000001\n"
+		"sluice_dns_seconds_count{way=\"worker\"} 4\n"
+	));
+	free(all);
+}
+
+static void
 test_empty(void)
 {
 	struct sl_metric_text text = { 0 };
@@ -117,6 +150,8 @@ static const struct sl_test_case cases[] = {
 	  test_table },
 	{ "E6: samples are gathered by metric under its help and type", test_text },
 	{ "E6: quotes, backslashes and line ends in labels are escaped", test_escapes },
+	{ "E6: a histogram's buckets add up to its count, and its ends are in seconds",
+	  test_histogram },
 	{ "E6: nothing put, nothing said", test_empty },
 };
 SL_TEST_MAIN(cases)

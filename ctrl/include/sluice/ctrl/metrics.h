@@ -2,10 +2,11 @@
 // (ctrl/metrics.c), from which both the answers to /metrics and docs/metrics.md are made.
 //
 // Samples are put in any order and gathered by metric, since the text format wants all samples of
-// one metric together. Every label comes from the configuration or from the program's own lists,
-// never from packets, so the number of series has a bound that is known at start.
+// one metric together. Labels come from the configuration and the program's own lists; of what grows
+// beyond any list (clients, resources, names) the busiest have a series each, up to the numbers below.
 #pragma once
 
+#include <sluice/proto/histogram.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -44,6 +45,26 @@ enum sl_metric {
 	SL_METRIC_PEER_SEALED,
 	SL_METRIC_PEER_OPENED,
 	SL_METRIC_CLIENT_SESSIONS,
+	SL_METRIC_FIRST_PACKET,
+	SL_METRIC_DNS_TIME,
+	SL_METRIC_HANDSHAKE_TIME,
+	SL_METRIC_TENANT_FLOWS,
+	SL_METRIC_TENANT_BEGUN,
+	SL_METRIC_TENANT_DENIED,
+	SL_METRIC_TENANT_LIMITED,
+	SL_METRIC_TENANT_UP,
+	SL_METRIC_TENANT_DOWN,
+	SL_METRIC_CLIENT_FLOWS,
+	SL_METRIC_CLIENT_BEGUN,
+	SL_METRIC_CLIENT_DENIED,
+	SL_METRIC_CLIENT_UP,
+	SL_METRIC_CLIENT_DOWN,
+	SL_METRIC_RESOURCE_FLOWS,
+	SL_METRIC_RESOURCE_BEGUN,
+	SL_METRIC_RESOURCE_DENIED,
+	SL_METRIC_RESOURCE_UP,
+	SL_METRIC_RESOURCE_DOWN,
+	SL_METRIC_NAME_BEGUN,
 	SL_METRIC_SESSION_PUNTS,
 	SL_METRIC_HELD,
 	SL_METRIC_HELD_FULL,
@@ -87,9 +108,14 @@ enum sl_metric {
 	SL_METRIC_COUNT
 };
 
-enum sl_metric_type { SL_METRIC_COUNTER, SL_METRIC_GAUGE };
+enum sl_metric_type { SL_METRIC_COUNTER, SL_METRIC_GAUGE, SL_METRIC_HISTOGRAM };
 
 #define SL_METRIC_LABELS_MAX 2u
+
+// Series at most: those with most flows so far.
+#define SL_METRIC_CLIENTS_MAX   1000u
+#define SL_METRIC_RESOURCES_MAX 1000u
+#define SL_METRIC_NAMES_MAX     100u
 
 struct sl_metric_row {
 	const char *name;
@@ -115,6 +141,15 @@ void sl_metric_put(
 	struct sl_metric_text *text,
 	enum sl_metric metric,
 	uint64_t value,
+	const char *label0,
+	const char *label1
+);
+
+// The same for a histogram, in seconds.
+void sl_metric_put_histogram(
+	struct sl_metric_text *text,
+	enum sl_metric metric,
+	const struct sl_histogram *histogram,
 	const char *label0,
 	const char *label1
 );

@@ -10,6 +10,7 @@
 #include <sluice/dns/resolver.h>
 #include <sluice/dp/clock.h>
 #include <sluice/dp/session.h>
+#include <sluice/proto/histogram.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -82,6 +83,19 @@ bool sl_service_names_ready(const struct sl_service *s);
 void sl_service_shutdown(struct sl_service *s);
 
 // For readiness, show and metrics; plain counts that may be read by the control thread.
+// What took how long. The first four are packets that waited here.
+enum sl_wait {
+	SL_WAIT_NAME, // PoP: a query, for an assigned address on disk
+	SL_WAIT_OPEN, // connector: a new flow, for the address of its name
+	SL_WAIT_RESOLVE, // connector: a question of a client's, for the private DNS
+	SL_WAIT_ASK, // PoP: the same question, for the connector
+	SL_WAIT_PRIVATE_DNS, // connector: a query, for a private DNS server
+	SL_WAIT_UPSTREAM_DNS, // PoP: a query, for an upstream server
+	SL_WAIT_PEER_HANDSHAKE, // a session with a peer: from asking, or from the answer, until confirmed
+	SL_WAIT_CLIENT_HANDSHAKE, // with a WireGuard client
+	SL_WAITS
+};
+
 struct sl_service_stats {
 	uint64_t nb_punts;
 	uint64_t nb_held; // packets waiting for a name, a lease or an answer
@@ -93,6 +107,7 @@ struct sl_service_stats {
 	uint64_t nb_queries; // sent to DNS servers
 	uint64_t nb_queries_full;
 	uint64_t nb_answers_late;
+	struct sl_histogram waits[SL_WAITS];
 };
 const struct sl_service_stats *sl_service_stats(const struct sl_service *s);
 const struct sl_resolver *sl_service_resolver(const struct sl_service *s);

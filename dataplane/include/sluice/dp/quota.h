@@ -55,6 +55,8 @@ struct sl_quota_row {
 	atomic_uint nb_half_open; // of them, TCP whose handshake is not complete
 	struct sl_quota_meter meters[SL_QUOTA_RATES];
 	_Atomic uint64_t refused[SL_QUOTA_VERDICTS];
+	_Atomic uint64_t denied; // packets that asked for a flow in vain, for whatever reason
+	_Atomic uint64_t bytes_up, bytes_down; // of flows that are over
 } __rte_cache_aligned;
 
 #define SL_QUOTA_PAGE_ROWS 256u
@@ -107,6 +109,9 @@ enum sl_quota_verdict sl_quota_query(struct sl_worker *w, uint32_t client);
 void sl_quota_flow_begins(struct sl_worker *w, const struct sl_flow *f);
 void sl_quota_flow_ends(struct sl_worker *w, const struct sl_flow *f);
 
+// Owning worker: a packet of the client asked for a flow in vain.
+void sl_quota_denied(struct sl_worker *w, uint32_t client);
+
 // TCP whose handshake is not complete.
 static inline bool
 sl_quota_is_half_open(uint8_t tcp_state)
@@ -138,6 +143,7 @@ struct sl_quota_sum {
 	uint32_t nb_flows, nb_half_open;
 	uint64_t taken[SL_QUOTA_RATES];
 	uint64_t refused[SL_QUOTA_VERDICTS];
+	uint64_t denied, bytes_up, bytes_down;
 };
 enum sl_quota_subject { SL_QUOTA_OF_CLIENT, SL_QUOTA_OF_TENANT };
 void sl_quota_sum(
