@@ -1,6 +1,7 @@
 """Operation: what an operator asks the daemons, and what they are allowed to be."""
 import json
 import os
+import re
 import stat
 
 from labtest import case, expect, expect_true, inject
@@ -104,6 +105,18 @@ def privileges(lab):
         expect(core[-3], "0", f"the core limit on {host}")
         mode = os.stat(process.environment(host)["SLUICE_SOCKET"]).st_mode
         expect(stat.S_IMODE(mode), 0o660, f"the socket's mode on {host}")
+
+
+@case("E6: every command of the daemons is in the manual page, in operations.md and in bash's completion")
+def documented(lab):
+    commands = {row["command"] for host in ("pop", "connector")
+                for row in lab.show(host, "help")["rows"]}
+    expect_true({"show flows", "health", "client add"} <= commands, f"commands in {commands}")
+    for path in ("docs/man/sluicectl.8", "docs/operations.md", "packaging/sluicectl.bash"):
+        with open(os.path.join(process.TOP, path)) as f:
+            known = set(re.findall(r"[a-z]+", f.read()))
+        missing = [c for c in sorted(commands) if not set(c.split()) <= known]
+        expect(missing, [], f"commands that {path} does not know")
 
 
 UNSHARE, EXECVE = 272, 59

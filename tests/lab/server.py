@@ -1,6 +1,9 @@
 """Server: at home on a machine with a service manager."""
+import filecmp
+import glob
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,7 +12,8 @@ import tempfile
 from labtest import case, expect, expect_true
 from netlab import daemons, process
 
-INSTALLED = ("bin/sluice", "bin/sluicectl", "lib/systemd/system/sluice.service",
+INSTALLED = ("bin/sluice", "bin/sluicectl", "sbin/sluice-nic", "share/man/man8/sluice-nic.8",
+             "share/sluice/grafana-dashboard.json", "lib/systemd/system/sluice.service",
              "lib/sysusers.d/sluice.conf", "lib/tmpfiles.d/sluice.conf", "share/man/man5/sluice.conf.5",
              "share/man/man8/sluice.8", "share/man/man8/sluicectl.8",
              "share/bash-completion/completions/sluicectl")
@@ -81,7 +85,7 @@ def install(lab, folder):
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     wrong = [line for line in done.stderr.splitlines() if "sluice" in line]
     expect(wrong, [], "what systemd-analyze finds")
-    for page in ("man5/sluice.conf.5", "man8/sluice.8", "man8/sluicectl.8"):
+    for page in ("man5/sluice.conf.5", "man8/sluice.8", "man8/sluicectl.8", "man8/sluice-nic.8"):
         done = subprocess.run(["mandoc", "-Tlint", "-Werror", f"{prefix}/share/man/{page}"],
                               capture_output=True, text=True)
         expect(done.stdout, "", f"what mandoc finds in {page}")
@@ -96,6 +100,43 @@ def completion(lab):
                   'COMPREPLY=(); _sluicectl; echo "${COMPREPLY[*]}"')
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         expect(done.stdout.strip(), wanted, f"the completions of '{words}': {done.stderr}")
+
+
+@case("E3: the Debian package holds what meson installs, a unit that is enabled, and depends on its libraries")
+def package(lab):
+    # Beside the build, so that the second time only what has changed is compiled.
+    folder = os.path.join(process.BUILD, "package", "sluice")
+    files = subprocess.run(["git", "-C", process.TOP, "ls-files", "-z"], capture_output=True, text=True)
+    expect(files.returncode, 0, files.stderr)
+    for name in files.stdout.split("\0"):
+        source, copy = os.path.join(process.TOP, name), os.path.join(folder, name)
+        if not name or not os.path.isfile(source):
+            continue
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if not os.path.exists(copy) or not filecmp.cmp(source, copy, shallow=False):
+            shutil.copy(source, copy)
+    done = subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b", "-nc"], cwd=folder, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    expect(done.returncode, 0, done.stdout[-2000:])
+    (deb,) = glob.glob(os.path.join(folder, "..", "sluice_*.deb"))
+
+    def told(*argv):
+        return subprocess.run(["dpkg-deb", *argv], capture_output=True, text=True, check=True).stdout
+    names = {line.split()[5].removeprefix("./") for line in told("--contents", deb).splitlines()}
+    for path in ("usr/bin/sluice", "usr/bin/sluicectl", "usr/sbin/sluice-nic",
+                 "lib/systemd/system/sluice.service", "usr/lib/sysusers.d/sluice.conf",
+                 "usr/lib/tmpfiles.d/sluice.conf", "etc/logrotate.d/sluice",
+                 "usr/share/man/man8/sluice.8.gz", "usr/share/man/man5/sluice.conf.5.gz"):
+        expect_true(path in names, f"{path} in the package")
+    depends = told("--field", deb, "Depends")
+    for library in ("librte-eal23", "librte-meta-net", "libipsec-mb1", "libseccomp2", "libsqlite3-0"):
+        expect_true(library in depends, f"{library} in {depends!r}")
+    with tempfile.TemporaryDirectory(prefix="sluice-package-") as control:
+        told("--control", deb, control)
+        with open(os.path.join(control, "postinst")) as f:
+            script = f.read()
+    for word in ("systemd-sysusers", "systemd-tmpfiles", "deb-systemd-helper enable 'sluice.service'"):
+        expect_true(word.replace("'", "") in script.replace("'", ""), f"{word} in postinst")
 
 
 @case("E3: a daemon starts with the capabilities the unit leaves it, and no others")

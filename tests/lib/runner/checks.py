@@ -61,6 +61,20 @@ def check_generated():
     return wrong
 
 
+def check_keys():
+    """A configuration key that docs/configuration.md does not describe."""
+    with open("docs/configuration.md") as f:
+        known = set(re.findall(r"`([a-z][a-z0-9_]*)`", f.read()))
+    keys = {}
+    for path in glob.glob("ctrl/config/read_*.c"):
+        with open(path) as f:
+            keys.update((key, path) for key in re.findall(r'\{ "([a-z0-9_]+)",\s*SL_FIELD_', f.read()))
+    if len(keys) < 50:
+        return [f"only {len(keys)} keys found in ctrl/config/read_*.c"]
+    return [f"{path}: docs/configuration.md says nothing of '{key}'"
+            for key, path in sorted(keys.items()) if key not in known]
+
+
 def behaviours():
     """{number: (behaviour, state, tests)} of docs/behaviours.md."""
     rows = {}
@@ -100,6 +114,7 @@ TREE_CHECKS = [
     ("every C file is in the project's format", check_format),
     ("every test in the tree is built", check_listed),
     ("every generated document is fresh", check_generated),
+    ("every configuration key is described", check_keys),
 ]
 RESULT_CHECKS = [
     ("every behaviour that a test speaks for is listed", check_numbers, False),
