@@ -93,7 +93,10 @@ def drops(lab):
         expect_true(row["severity"] in ("expected", "peer fault", "our fault"), str(row))
 
 
-@case("E4: after start a daemon is not root, leaves no core, and its socket is 0660")
+DOCUMENTED = 1 << 12 | 1 << 13  # CAP_NET_ADMIN, CAP_NET_RAW: docs/operations.md
+
+
+@case("E4: after start a daemon is not root, holds no capability beyond the documented, leaves no core, and its socket is 0660")
 def privileges(lab):
     for host in topology.DAEMONS:
         pid = process.pid_of(host, "sluice")
@@ -103,6 +106,10 @@ def privileges(lab):
         with open(f"/proc/{pid}/limits") as f:
             core = next(line for line in f if line.startswith("Max core file size")).split()
         expect(core[-3], "0", f"the core limit on {host}")
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/status") as f:
+                held = int(re.search(r"^CapPrm:\t(\w+)", f.read(), re.M)[1], 16)
+            expect(held & ~DOCUMENTED, 0, f"capabilities of thread {task} on {host} beyond NET_ADMIN, NET_RAW")
         mode = os.stat(process.environment(host)["SLUICE_SOCKET"]).st_mode
         expect(stat.S_IMODE(mode), 0o660, f"the socket's mode on {host}")
 
@@ -122,7 +129,8 @@ def documented(lab):
 UNSHARE, EXECVE = 272, 59
 
 
-@case("E4: every thread of a daemon is held to its system calls; another one fails, and is told")
+@case("E4: every thread of a daemon is held to its system calls; another one fails, and is told",
+      our_fault=True)
 def system_calls(lab):
     for host in topology.DAEMONS:
         pid = process.pid_of(host, "sluice")
@@ -145,10 +153,22 @@ def no_programs(lab):
     lab.start_again("connector2")
 
 
-@case("E8: show workers names the core and the port queues of each worker")
+@case("E8: each worker is pinned to its one core and owns the queues that show workers prints")
 def workers(lab):
-    text = lab.control("pop", "show", "workers")
-    expect_true("clients" in text and "underlay" in text, f"the ports in {text!r}")
+    for host in topology.DAEMONS:
+        told = lab.show(host, "show", "workers")["tables"]
+        cores = {str(row["core"]) for row in told[0]["rows"]}
+        pid, pinned = process.pid_of(host, "sluice"), []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/status") as f:
+                pinned.append(re.search(r"^Cpus_allowed_list:\t(\S+)", f.read(), re.M)[1])
+        expect_true(cores <= set(pinned), f"a thread of {host} on each of {cores} alone, in {pinned}")
+        queues = told[1]["rows"]
+        expect_true({q["port"] for q in queues} == {"clients", "underlay"} or host != "pop",
+                    f"the ports of pop in {queues}")
+        for queue in queues:
+            expect_true({"worker", "core", "numa", "queue", "port_numa"} <= set(queue), f"all of {queue}")
+            expect_true(str(queue["core"]) in cores, f"{queue} at a worker's core")
 
 
 @case("E10: a link that goes down and up again needs no restart")

@@ -64,6 +64,21 @@ def notify(lab, folder):
     lab.wait_ready()
 
 
+@case("E3: a PoP serves before it is ready: names are answered while no session is up",
+      ends="pop connector connector2")
+def serves_at_once(lab):
+    for host in ("connector", "connector2", "pop"):
+        lab.stop(host)
+    lab.start_again("pop", wait=False)
+    lab.wait_for("a name to be answered", lambda: lab.dig("client", "git.corp.example").data())
+    told = lab.try_control("pop", "health")
+    expect(told.code, 1, "the exit code of health")
+    expect_true("no session is up" in told.out + told.err, f"the reason in {told.out + told.err!r}")
+    for host in ("connector", "connector2"):
+        lab.start_again(host, wait=False)
+    lab.wait_ready()
+
+
 @case("E3: meson install puts unit, users, folders, manual pages and completion where they belong")
 @with_folder
 def install(lab, folder):
@@ -75,6 +90,8 @@ def install(lab, folder):
         expect_true(os.path.exists(f"{prefix}/{path}"), f"{path} installed")
     with open(f"{prefix}/lib/systemd/system/sluice.service") as f:
         unit = f.read()
+    with open(f"{prefix}/lib/tmpfiles.d/sluice.conf") as f:
+        expect_true("d /var/lib/sluice 0700 sluice sluice" in f.read(), "a state directory of mode 0700")
     for word in ("Type=notify", "TimeoutStartSec=infinity", "Restart=on-failure"):
         expect_true(word in unit, f"{word} in the unit")
     # The program is where the unit says once this is installed; here it is below the folder.

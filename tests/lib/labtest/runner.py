@@ -30,6 +30,11 @@ def use_own_prefix():
     process.RUN = os.path.join("/run/sluice-lab", process.PREFIX.strip("-"))
 
 
+def refused_calls(host):
+    """How often the daemon's log says that a system call was refused."""
+    return process.log_tail(host, "sluice", 100000).count("system-call-refused")
+
+
 def our_faults(host):
     """{drop: count} of the drops that are this daemon's own fault."""
     done = daemons.control(host, "--json", "show", "drops")
@@ -66,6 +71,7 @@ class Watch:
         for capture in self.clients.values():
             capture.frames()
         self.faults = {h: our_faults(h) for h in topology.DAEMONS}
+        self.refused = {h: refused_calls(h) for h in topology.DAEMONS}
 
     def after(self, case):
         """[sentence of what is wrong]"""
@@ -77,7 +83,10 @@ class Watch:
             if status:
                 wrong.append(f"sluice on {host} ended with {status}:\n"
                              + process.log_tail(host, "sluice"))
-            elif host not in case.ends and not case.our_fault:
+            if refused_calls(host) > self.refused[host] and not case.our_fault:
+                wrong.append(f"{host} made a system call that is not on its list:\n"
+                             + process.log_tail(host, "sluice"))
+            if not status and host not in case.ends and not case.our_fault:
                 before, now = self.faults[host], our_faults(host)
                 wrong += [f"{host} dropped {now[n] - before.get(n, 0)} by its own fault: {n}"
                           for n in now if now[n] > before.get(n, 0)]
