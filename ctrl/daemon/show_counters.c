@@ -161,6 +161,31 @@ worker_counters(struct daemon *d, json_t *table)
 }
 
 static void
+stream_counters(struct daemon *d, json_t *table)
+{
+	static const char part[] = "dns over tcp";
+	struct sl_streams_stats s;
+
+	if (d->streams == NULL)
+		return;
+	s = *sl_streams_stats(d->streams);
+	put(table, part, "connections of clients", s.nb_connections);
+	put(table, part, "connections accepted", s.nb_accepted);
+	put(table, part, "connections refused by a limit", s.nb_refused);
+	put(table, part, "connections closed as slow or stuck", s.nb_timed_out);
+	put(table, part, "TLS handshakes of clients that failed", s.nb_handshakes_failed);
+	put(table, part, "questions", s.nb_questions);
+	put(table, part, "answers", s.nb_answers);
+	put(table, part, "questions that nobody answered", s.nb_unanswered);
+	put(table, part, "segments that fit no connection or found no room", s.nb_dropped);
+	put(table, part, "segments of clients without a place", s.nb_clients_full);
+	put(table, part, "queries to servers", s.nb_asked);
+	put(table, part, "queries to servers that failed", s.nb_asks_failed);
+	put(table, part, "connections to servers", s.nb_links);
+	put(table, part, "connections to servers that failed", s.nb_links_failed);
+}
+
+static void
 service_counters(struct daemon *d, json_t *table)
 {
 	struct sl_service_stats s = *sl_service_stats(d->service);
@@ -295,6 +320,7 @@ show_stats(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 	(void)words;
 	worker_counters(d, table);
 	service_counters(d, table);
+	stream_counters(d, table);
 	resolver_counters(d, table);
 	for (unsigned t = 0; t < d->snapshot->dp.nb_tenants; t++) {
 		forward_counters(d, t, table);

@@ -17,15 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN 64u
-#define IN_FLIGHT_MAX    64u // questions of one connection
-#define OUT_BYTES_MAX    131072u // beyond which a connection's questions wait
-#define CLIENT_OUT_MAX   (4u << 20) // of all connections of a client: beyond, they are closed
-#define HANDSHAKE_NS     (5 * SL_NS_PER_S)
-#define MESSAGE_NS       (5 * SL_NS_PER_S)
-#define WRITE_NS         (5 * SL_NS_PER_S)
-#define QUESTION_NS      (6 * SL_NS_PER_S) // twice what the longest wait for an answer takes
-#define ROUNDS           8u // of reading and asking per event: others have their turn
+#define CLIENT_OUT_MAX (4u << 20) // of all connections of a client: beyond, they are closed
+#define HANDSHAKE_NS   (5 * SL_NS_PER_S)
+#define QUESTION_NS    (6 * SL_NS_PER_S) // twice what the longest wait for an answer takes
+#define ROUNDS         8u // of reading and asking per event: others have their turn
 
 int
 conns_init(struct sl_streams *s)
@@ -35,8 +30,8 @@ conns_init(struct sl_streams *s)
 	return s->conns == NULL || s->questions == NULL ? -ENOMEM : 0;
 }
 
-static struct client *
-client_of(struct sl_streams *s, const struct conn *c)
+struct client *
+conn_client(struct sl_streams *s, const struct conn *c)
 {
 	return &s->peers->clients[c->client]; // counted since it was accepted
 }
@@ -46,16 +41,13 @@ drop_output(struct sl_streams *s, struct conn *c)
 {
 	struct sl_stream_node *node;
 
-	client_of(s, c)->out_bytes -= c->stream.nb_out_bytes;
+	conn_client(s, c)->out_bytes -= c->stream.nb_out_bytes;
 	while ((node = sl_stream_drain(&c->stream)) != NULL)
 		free(node);
 }
 
-enum ending { ORDERLY, AT_ONCE };
-
-// AT_ONCE: nothing of it stays in the kernel either.
-static void
-close_fd(int fd, enum ending ending)
+void
+conn_close_fd(int fd, enum ending ending)
 {
 	static const struct linger at_once = { .l_onoff = 1 };
 
@@ -64,8 +56,8 @@ close_fd(int fd, enum ending ending)
 	close(fd);
 }
 
-static void
-close_conn(struct sl_streams *s, uint32_t index, enum ending ending)
+void
+conn_close(struct sl_streams *s, uint32_t index, enum ending ending)
 {
 	struct conn *c = s->conns[index];
 
@@ -78,8 +70,8 @@ close_conn(struct sl_streams *s, uint32_t index, enum ending ending)
 		ERR_clear_error();
 		SSL_free(c->channel.ssl);
 	}
-	close_fd(c->channel.fd, ending);
-	client_of(s, c)->nb_conns--;
+	conn_close_fd(c->channel.fd, ending);
+	conn_client(s, c)->nb_conns--;
 	c->is_used = false;
 	s->stats.nb_connections--;
 	if (index < s->conn_hint)
@@ -91,135 +83,11 @@ conns_free(struct sl_streams *s)
 {
 	for (uint32_t i = 0; s->conns != NULL && i < s->nb_conns; i++) {
 		if (s->conns[i]->is_used)
-			close_conn(s, i, AT_ONCE);
+			conn_close(s, i, AT_ONCE);
 		free(s->conns[i]);
 	}
 	free(s->conns);
 	free(s->questions);
-}
-
-// ---- Accepting ------------------------------------------------------------------------------------
-
-// The connection that has said nothing for longest and waits for nothing, or NOBODY.
-static uint32_t
-idlest(const struct sl_streams *s)
-{
-	uint64_t oldest_ns = UINT64_MAX;
-	uint32_t found = NOBODY;
-
-	for (uint32_t i = 0; i < s->nb_conns; i++) {
-		const struct conn *c = s->conns[i];
-
-		if (c->is_used && c->stream.nb_in_flight == 0 && c->stream.first == NULL &&
-		    c->stream.heard_ns < oldest_ns) {
-			oldest_ns = c->stream.heard_ns;
-			found = i;
-		}
-	}
-	return found;
-}
-
-// An unused slot with its memory, or NOBODY. When all are used, the idlest makes room (RFC 7766 section 6.2.3
-// lets a server do so).
-static uint32_t
-take_slot(struct sl_streams *s)
-{
-	uint32_t i;
-
-	for (i = s->conn_hint; i < s->nb_conns; i++)
-		if (!s->conns[i]->is_used) {
-			s->conn_hint = i + 1;
-			return i;
-		}
-	s->conn_hint = i;
-	if (i < s->conf.connections) {
-		s->conns[i] = calloc(1, sizeof(struct conn));
-		if (s->conns[i] == NULL)
-			return NOBODY;
-		s->nb_conns++;
-		s->conn_hint = i + 1;
-		return i;
-	}
-	i = idlest(s);
-	if (i != NOBODY)
-		close_conn(s, i, AT_ONCE);
-	return i;
-}
-
-static void
-begin(struct sl_streams *s, uint32_t index, int fd, uint32_t peer, SSL *ssl)
-{
-	const struct sl_stream_limits limits = {
-		.message_max = SL_STREAM_QUESTION_MAX,
-		.in_flight_max = IN_FLIGHT_MAX,
-		.out_bytes_max = OUT_BYTES_MAX,
-		.idle_ns = s->conf.idle_s * SL_NS_PER_S,
-		.message_ns = MESSAGE_NS,
-		.write_ns = WRITE_NS,
-	};
-	struct conn *c = s->conns[index];
-
-	c->channel = (struct channel){ .fd = fd, .ssl = ssl, .is_handshaking = ssl != NULL };
-	c->peer = peer;
-	c->client = s->peers->list[peer].key.client;
-	c->generation = ++s->conn_generation;
-	c->started_ns = s->now_ns;
-	c->is_used = true;
-	c->is_ended = false;
-	sl_stream_init(&c->stream, &limits, c->in, sizeof(c->in), s->now_ns);
-	client_of(s, c)->nb_conns++;
-	s->stats.nb_connections++;
-	channel_watch(s, &c->channel, WATCH_CONN, index, EPOLLIN);
-}
-
-static bool
-admit(struct sl_streams *s, int fd, uint32_t synthetic, bool is_tls)
-{
-	uint32_t peer = peers_find(s->peers, synthetic, s->now_ns), index;
-	SSL *ssl = NULL;
-
-	if (peer == NOBODY ||
-	    peers_client(s->peers, s->peers->list[peer].key.client)->nb_conns >=
-		    s->conf.client_connections)
-		return false;
-	if (is_tls) {
-		ssl = s->tls_server == NULL ? NULL : SSL_new(s->tls_server);
-		if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
-			SSL_free(ssl);
-			return false;
-		}
-		SSL_set_accept_state(ssl);
-	}
-	index = take_slot(s);
-	if (index == NOBODY) {
-		SSL_free(ssl);
-		return false;
-	}
-	begin(s, index, fd, peer, ssl);
-	return true;
-}
-
-void
-conns_accept(struct sl_streams *s, unsigned which)
-{
-	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
-		struct sockaddr_in from = { 0 };
-		socklen_t len = sizeof(from);
-		int fd = accept4(
-			s->fds.listeners[which],
-			(struct sockaddr *)&from,
-			&len,
-			SOCK_NONBLOCK | SOCK_CLOEXEC
-		);
-
-		if (fd < 0)
-			return;
-		s->stats.nb_accepted++;
-		if (!admit(s, fd, ntohl(from.sin_addr.s_addr), which == 1)) {
-			s->stats.nb_refused++;
-			close_fd(fd, AT_ONCE);
-		}
-	}
 }
 
 // ---- Questions --------------------------------------------------------------------------------------
@@ -333,7 +201,7 @@ write_out(struct sl_streams *s, struct conn *c)
 			return false;
 		node = sl_stream_sent(&c->stream, nb, s->now_ns);
 		if (node != NULL)
-			client_of(s, c)->out_bytes -= node->nb_bytes;
+			conn_client(s, c)->out_bytes -= node->nb_bytes;
 		free(node);
 		if (io == CHANNEL_AGAIN)
 			return true;
@@ -395,12 +263,12 @@ go_on(struct sl_streams *s, uint32_t index)
 	struct conn *c = s->conns[index];
 
 	if (!write_out(s, c) || !read_in(s, index)) {
-		close_conn(s, index, AT_ONCE);
+		conn_close(s, index, AT_ONCE);
 		return;
 	}
 	// All said and all answered.
 	if (c->is_ended && c->stream.nb_in_flight == 0 && c->stream.first == NULL) {
-		close_conn(s, index, ORDERLY);
+		conn_close(s, index, ORDERLY);
 		return;
 	}
 	watch(s, index);
@@ -414,7 +282,7 @@ conns_event(struct sl_streams *s, uint32_t index, uint32_t events)
 	if (c == NULL || !c->is_used)
 		return;
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0) { // nobody is there to hear answers
-		close_conn(s, index, AT_ONCE);
+		conn_close(s, index, AT_ONCE);
 		return;
 	}
 	if (c->channel.is_handshaking)
@@ -428,7 +296,7 @@ conns_event(struct sl_streams *s, uint32_t index, uint32_t events)
 		case CHANNEL_BROKEN:
 		default:
 			s->stats.nb_handshakes_failed++;
-			close_conn(s, index, AT_ONCE);
+			conn_close(s, index, AT_ONCE);
 			return;
 		}
 	go_on(s, index);
@@ -466,13 +334,13 @@ conns_answer(struct sl_streams *s, uint32_t stream, const uint8_t *message, size
 	if (c == NULL)
 		return;
 	node = malloc(sizeof(*node) + SL_STREAM_LENGTH_BYTES + nb_bytes);
-	if (node == NULL || client_of(s, c)->out_bytes + nb_bytes > CLIENT_OUT_MAX) {
+	if (node == NULL || conn_client(s, c)->out_bytes + nb_bytes > CLIENT_OUT_MAX) {
 		free(node);
-		close_conn(s, index, AT_ONCE);
+		conn_close(s, index, AT_ONCE);
 		return;
 	}
 	sl_stream_fill(node, message, (uint16_t)nb_bytes);
-	client_of(s, c)->out_bytes += node->nb_bytes;
+	conn_client(s, c)->out_bytes += node->nb_bytes;
 	sl_stream_put(&c->stream, node, s->now_ns);
 	s->stats.nb_answers++;
 	go_on(s, index);
@@ -515,6 +383,6 @@ conns_tick(struct sl_streams *s)
 			continue;
 		is_idle = !is_late && c->stream.message_ns == 0 && c->stream.first == NULL;
 		s->stats.nb_timed_out += !is_idle;
-		close_conn(s, i, is_idle ? ORDERLY : AT_ONCE);
+		conn_close(s, i, is_idle ? ORDERLY : AT_ONCE);
 	}
 }

@@ -130,9 +130,16 @@ struct question {
 	bool is_used;
 };
 
+// How a connection ends: AT_ONCE, so that nothing of it stays in the kernel either.
+enum ending { ORDERLY, AT_ONCE };
+void conn_close_fd(int fd, enum ending ending);
+void conn_close(struct sl_streams *s, uint32_t index, enum ending ending);
+// What its client uses; there since it was accepted.
+struct client *conn_client(struct sl_streams *s, const struct conn *c);
+
 [[nodiscard]] int conns_init(struct sl_streams *s);
 void conns_free(struct sl_streams *s);
-void conns_accept(struct sl_streams *s, unsigned listener);
+void conns_accept(struct sl_streams *s, unsigned listener); // accept.c
 void conns_event(struct sl_streams *s, uint32_t index, uint32_t events);
 void conns_answer(struct sl_streams *s, uint32_t stream, const uint8_t *message, size_t nb_bytes);
 void conns_tick(struct sl_streams *s);

@@ -414,6 +414,14 @@ path_take_punt(struct path_node *node)
 	return sl_dp_poll_punts(node->dp, &m, 1) == 1 ? m : NULL;
 }
 
+struct rte_mbuf *
+path_take_stream(struct path_node *node)
+{
+	struct rte_mbuf *m;
+
+	return sl_dp_poll_stream(node->dp, &m, 1) == 1 ? m : NULL;
+}
+
 uint64_t
 path_drops(struct path_node *node, const char *reason)
 {
@@ -457,7 +465,7 @@ empty(struct path_node *node)
 	for (unsigned i = 0; i < node->nb_jacks; i++)
 		while (path_take(node, i, frame, sizeof(frame)) != 0)
 			;
-	while ((m = path_take_punt(node)) != NULL)
+	while ((m = path_take_punt(node)) != NULL || (m = path_take_stream(node)) != NULL)
 		rte_pktmbuf_free(m);
 }
 

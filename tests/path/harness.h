@@ -84,6 +84,9 @@ struct rte_mbuf *path_take_punt(struct path_node *node);
 typedef unsigned (*path_session_t)(void);
 void path_session(path_session_t session);
 
+// The same for the stream thread.
+struct rte_mbuf *path_take_stream(struct path_node *node);
+
 uint64_t path_drops(struct path_node *node, const char *reason);
 
 // Called once by the next path_end(), after all its checks and while the instances still stand.

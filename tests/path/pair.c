@@ -459,6 +459,7 @@ add_pop(void)
 		.tunnel_port_first = POP_PORT,
 		.tunnel_port_last = POP_PORT,
 		.nb_resolvers = 4,
+		.serves_tcp = conf.serves_tcp,
 		.pool = packet_ip("100.96.0.0"),
 		.pool_bits = 12,
 	};

@@ -85,6 +85,7 @@ struct pair_conf {
 	uint16_t nat_low, nat_high; // 0: 20000 to 29999
 	bool has_allow; // connector's list: git.corp.example TCP 22, 10.66.0.0/24 TCP 80
 	bool is_chacha;
+	bool serves_tcp; // DNS over TCP; the test is the stream thread
 };
 
 void pair_begin(const struct pair_conf *conf);
