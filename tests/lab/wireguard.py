@@ -5,7 +5,7 @@ import signal
 import struct
 import time
 
-from labtest import case, expect, expect_true
+from labtest import case, expect, expect_true, qr
 from netlab import topology, wireguard
 
 GIT = "git.corp.example"
@@ -150,3 +150,77 @@ def restart(lab):
     stood_s = transfer.end()
     expect_true(took_s < 2, f"an answered ping within 2 s of the restart, not {took_s:.2f}")
     expect_true(stood_s < 2.5, f"the transfer to stand still for at most 2 s, not {stood_s:.2f}")
+
+
+# ---- sluicectl client
+
+
+def shown(lab, name):
+    return [row for row in lab.show("pop", "client", "show")["rows"] if row["client"] == name]
+
+
+@case("D3: what client add prints is a wg-quick configuration, and its QR code reads the same")
+def printed_twice(lab):
+    done = lab.run("pop", "sluicectl", "client", "add", "acme/phone", "groups=staff", "psk")
+    try:
+        expect(done.code, 0, done.err)
+        expect([text.rstrip("\n") for text in qr.read(done.err)], [done.out.rstrip("\n")])
+        wireguard.write_config("client2", done.out, "phone")
+        stripped = lab.ok("client2", "wg-quick", "strip", wireguard.config_path("client2", "phone"))
+        of_wg_quick = ("Address", "DNS", "MTU")
+        expect([line for line in stripped.splitlines() if line],
+               [line for line in done.out.splitlines() if line and not line.startswith(of_wg_quick)])
+        for key, wanted in (("MTU", "1420"), ("DNS", ", ".join(topology.RESOLVERS)),
+                            ("Endpoint", f"{topology.POP_CLIENTS}:51820")):
+            expect(re.search(rf"^{key} = (.*)$", done.out, re.M)[1], wanted, key)
+    finally:
+        lab.control("pop", "client", "remove", "acme/phone")
+
+
+@case("D3: a client can be added with its own key and address, is there after a kill, and is removed",
+      ends="pop")
+def own_key(lab):
+    private = lab.ok("client2", "wg", "genkey").strip()
+    public = lab.ok("client2", "sh", "-c", f"echo {private} | wg pubkey").strip()
+    told = lab.show("pop", "client", "add", "acme/tablet", "groups=staff", f"key={public}",
+                    "address=10.90.0.77")
+    expect((told["name"], told["address"], told["public_key"]), ("tablet", "10.90.0.77", public))
+    expect_true("PrivateKey = the one of" in told["config"], "no private key where none is known")
+    lab.stop("pop", signal.SIGKILL)
+    lab.start_again("pop")
+    lab.wait_ready()
+    row, = shown(lab, "tablet")
+    expect((row["address"], row["public key"]), ("10.90.0.77", public))
+    lab.control("pop", "client", "remove", "acme/tablet")
+    expect(shown(lab, "tablet"), [])
+
+
+@case("D3: client remove acts at once and touches nobody else; added again the device goes on")
+def remove_at_once(lab):
+    address = lab.address_of("client2", GIT)
+    other = lab.tcp("client", lab.address_of("client", GIT), 80)
+    row, = shown(lab, "client2")
+    ping = ("ping", "-n", "-c", 1, "-W", 1, address)
+    expect(lab.run("client2", *ping).code, 0, "a ping")
+    lab.control("pop", "client", "remove", "acme/client2")
+    expect(lab.run("client2", *ping).code, 1, "a ping after the removal")
+    other.sendall(b"GET / HTTP/1.1\r\nHost: git.corp.example\r\n\r\n")
+    expect_true(other.recv(4096), "the other client's connection to go on")
+    other.close()
+    lab.control("pop", "client", "add", "acme/client2", "groups=staff,finance",
+                f"key={row['public key']}", f"address={row['address']}")
+    lab.wait_for("pings again", lambda: lab.run("client2", *ping).code == 0)
+
+
+@case("D3: what client add cannot do it says, with the remedy, and does nothing")
+def wrong_words(lab):
+    zero = "A" * 43 + "="
+    for words, wanted in ((["acme/client2"], "taken"), (["nobody/new"], "tenant"),
+                          (["acme/new", "groups=stuff"], "group"), (["acme/new", "key=abc"], "key"),
+                          (["acme/new", f"key={zero}"], "key"), (["acme/new", "address=x"], "address"),
+                          (["acme/a b"], "name"), (["acme/client"], "file"), (["acme/new", "x=y"], "option")):
+        done = lab.try_control("pop", "client", "add", *words)
+        expect(done.code, 1, " ".join(words))
+        expect_true(wanted in done.err and "\n" in done.err.strip(),
+                    f"'{wanted}' and a remedy in {done.err!r}")
+    expect(shown(lab, "new"), [])

@@ -13,6 +13,7 @@ run, and none dropped a packet by its own fault. A case that provokes one of the
 case, expect  here
 lab           what a case can do: run, dig, curl, sockets in a namespace, sluicectl
 packets       captures and what may be in them
+qr            reads QR codes off a terminal
 runner        tests/lab/run
 """
 import inspect

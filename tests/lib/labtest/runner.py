@@ -113,6 +113,8 @@ class Watch:
             elif host in changed:
                 daemons.control(host, "reload")
         daemons.wait_ready()
+        for host in topology.WIREGUARD_CLIENTS:
+            wireguard.wait_answered(host)
         if not process.running("private", "iperf3"):
             servers.start_iperf3()
 

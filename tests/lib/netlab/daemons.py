@@ -104,7 +104,7 @@ def sessions_are_up():
     done = control("pop", "--json", "show", "sessions")
     if done.returncode != 0:
         return False
-    rows = [row for row in json.loads(done.stdout)["rows"] if row.get("kind") != "client"]
+    rows = [row for row in json.loads(done.stdout)["rows"] if row["network"] != "-"]
     return len(rows) >= 2 and all("up" in row.values() for row in rows)
 
 

@@ -7,7 +7,7 @@ its control socket lies in the host's own folder, which is laid over /run/wiregu
 import os
 import re
 
-from . import daemons, process
+from . import daemons, process, topology
 from .process import LabError
 
 DEVICE = "wg0"
@@ -59,14 +59,10 @@ def down(host, device=DEVICE):
         os.unlink(path)
 
 
-def handshake_s(host, device=DEVICE):
-    """When the last handshake of the device was, in seconds since 1970; 0: never."""
-    words = process.run(host, ["wg", "show", device, "latest-handshakes"]).stdout.split()
-    return int(words[-1]) if words else 0
-
-
-def wait_up(host, device=DEVICE):
-    process.wait_for(f"the WireGuard handshake of {host}", lambda: handshake_s(host, device), READY_S)
+def wait_answered(host):
+    """Until the PoP answers through the device: after a restart it has no keys until it is talked to."""
+    process.wait_for(f"the PoP to answer {host}", lambda: process.run(
+        host, ["ping", "-n", "-c", "1", "-W", "0.3", topology.RESOLVERS[0]]).returncode == 0, READY_S)
 
 
 def up_all():
@@ -75,4 +71,4 @@ def up_all():
         write_config(host, add(f"{tenant}/{host}", f"groups={groups}"))
         up(host)
     for host in CLIENTS:
-        wait_up(host)
+        wait_answered(host)

@@ -6,7 +6,7 @@
 #include <sluice/proto/replay.h>
 #include <string.h>
 
-#define S(n) ((n) * SL_NS_PER_S)
+#define S(n) ((n)*SL_NS_PER_S)
 
 static void
 wireguard_pair(struct pair *p)
@@ -111,9 +111,7 @@ test_weak_ephemeral(void)
 		sl_cookie_seal(
 			&p.initiator.peer.jar, p.initiator.message, p.initiator.nb_bytes, p.now.ns
 		);
-		CU_ASSERT_EQUAL(
-			pair_deliver(&p, &p.initiator, &p.responder), SL_PEER_WEAK_KEY
-		);
+		CU_ASSERT_EQUAL(pair_deliver(&p, &p.initiator, &p.responder), SL_PEER_WEAK_KEY);
 		CU_ASSERT_EQUAL(p.responder.nb_bytes, 0);
 		p.initiator.peer.is_asking = false;
 		pair_initiate(&p);
@@ -122,9 +120,7 @@ test_weak_ephemeral(void)
 		sl_cookie_seal(
 			&p.responder.peer.jar, p.responder.message, p.responder.nb_bytes, p.now.ns
 		);
-		CU_ASSERT_EQUAL(
-			pair_deliver(&p, &p.responder, &p.initiator), SL_PEER_WEAK_KEY
-		);
+		CU_ASSERT_EQUAL(pair_deliver(&p, &p.responder, &p.initiator), SL_PEER_WEAK_KEY);
 		CU_ASSERT_EQUAL(p.initiator.nb_sealing, 0);
 		pair_fini(&p);
 	}
