@@ -2,7 +2,8 @@
 // AEAD alone on the same sizes, keys and order in the same run. docs/performance.md explains it.
 //
 //   bench-path [--json] [--quick] [--flows N,..] [--clients N,..] [--sessions N,..] [--bytes N,..]
-//              [--burst N,..] [--names N,..] [--chacha] [--repetitions N] [--memory MB] [--core N]
+//              [--burst N,..] [--names N,..] [--chacha] [--wireguard] [--repetitions N] [--memory MB]
+//              [--core N]
 #include "rounds.h"
 #include "traffic.h"
 
@@ -30,7 +31,7 @@ struct options {
 	struct list flows, clients, sessions, bytes, bursts, names;
 	enum sl_cipher cipher;
 	unsigned nb_repetitions, memory_mb, core;
-	bool is_json, is_quick;
+	bool is_json, is_quick, is_wireguard;
 };
 
 static const char *const leg_names[BENCH_LEGS] = {
@@ -120,6 +121,7 @@ print_object(struct sl_bench_json *json, const struct bench_rounds *r, enum benc
 	sl_bench_json_text(json, "path", leg_names[which]);
 	sl_bench_json_number(json, "frame_bytes", r->frame_bytes);
 	sl_bench_json_number(json, "clients", s->nb_clients);
+	sl_bench_json_text(json, "access", s->is_wireguard ? "wireguard" : "plain");
 	if (which != BENCH_DNS)
 		sl_bench_json_number(json, "flows", s->nb_flows);
 	sl_bench_json_number(json, "names", s->nb_names);
@@ -215,6 +217,7 @@ measure_all(const struct options *o, struct sl_bench_json *json)
 						.nb_sessions = o->sessions.of[s],
 						.nb_names = NB_NAMES,
 						.cipher = o->cipher,
+						.is_wireguard = o->is_wireguard,
 					};
 
 					if (size.nb_names < size.nb_sessions)
@@ -233,6 +236,7 @@ usage(void)
 		"usage: bench-path [--json] [--quick] [--flows N,..] [--clients N,..] "
 		"[--sessions N,..]\n"
 		"                  [--bytes N,..] [--burst N,..] [--names N,..] [--chacha]\n"
+		"                  [--wireguard]\n"
 		"                  [--repetitions N] [--memory MB] [--core N]\n");
 	exit(EXIT_FAILURE);
 }
@@ -250,6 +254,7 @@ parse_options(struct options *o, int argc, char **argv)
 		{ "burst", required_argument, NULL, 'u' },
 		{ "names", required_argument, NULL, 'n' },
 		{ "chacha", no_argument, NULL, 'x' },
+		{ "wireguard", no_argument, NULL, 'w' },
 		{ "repetitions", required_argument, NULL, 'r' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "core", required_argument, NULL, 'o' },
@@ -287,6 +292,9 @@ parse_options(struct options *o, int argc, char **argv)
 			break;
 		case 'x':
 			o->cipher = SL_CIPHER_CHACHA20_POLY1305;
+			break;
+		case 'w':
+			o->is_wireguard = true;
 			break;
 		case 'r':
 			o->nb_repetitions = (unsigned)atoi(optarg);

@@ -1,3 +1,4 @@
+#include "device.h"
 #include "rounds.h"
 #include "traffic.h"
 
@@ -145,6 +146,10 @@ check_at_client(struct bench_rounds *r)
 		uint32_t flow;
 
 		r->nb_seen++;
+		if (r->world->size.is_wireguard && !bench_device_unwrap(r->world, r->out.m[i])) {
+			r->nb_wrong++;
+			continue;
+		}
 		r->nb_wrong += !bench_check_at_client(r->world, r->out.m[i], r->frame_bytes, &flow);
 	}
 	bench_frames_free(&r->out);
@@ -167,6 +172,10 @@ fill_up(struct bench_rounds *r, unsigned nb_pkts)
 		uint32_t flow = next_of(r, &r->up_at);
 		unsigned n = bench_put_client_frame(r->world, flow, i, r->frame_bytes, frame);
 
+		if (r->world->size.is_wireguard)
+			n = bench_device_wrap(
+				r->world, bench_flow_of(&r->world->size, flow).client, frame, n
+			);
 		bench_frames_add(&r->in, bench_frame(&r->world->pop, BENCH_POP_ACCESS, frame, n));
 		end_burst_at(r, i + 1);
 	}

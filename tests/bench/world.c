@@ -1,3 +1,4 @@
+#include "device.h"
 #include "world.h"
 
 #include <netinet/in.h>
@@ -6,6 +7,7 @@
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/neighbour.h>
 #include <sluice/dp/plain.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/tables.h>
 #include <sluice/proto/keypair.h>
 #include <stdlib.h>
@@ -259,7 +261,8 @@ create_instance(
 				   .wiring = wiring,
 				   .nb_wiring = 2 };
 	struct sl_tables_conf tables = { .nb_flows = w->size.nb_flows + w->size.nb_flows / 8 + 1024,
-					 .nb_sessions = w->size.nb_sessions,
+					 .nb_sessions = w->size.nb_sessions +
+						 (w->size.is_wireguard ? w->size.nb_clients : 0),
 					 .nat_port_low = 1024,
 					 .nat_port_high = 65535 };
 
@@ -272,6 +275,7 @@ create_instance(
 	net->tunnel_port_last = TUNNEL_PORT;
 	end->dp = sl_dp_create(&conf);
 	if (end->dp == NULL || sl_tables_create(end->dp, &tables, &end->sessions) != 0 ||
+	    sl_quota_reserve(end->dp, w->size.nb_clients + 1, 1) != 0 ||
 	    sl_dp_start_ports(end->dp) != 0)
 		give_up("memory for tables (try fewer flows, or --memory)");
 	end->worker = sl_dp_worker(end->dp, 0);
@@ -388,6 +392,8 @@ bench_world_create(const struct bench_size *size)
 	make_snapshots(w);
 	add_port(&net, "access", ACCESS_IP, ACCESS_ROUTER, BENCH_FIRST_CLIENT_IP & ~0x3fffffu, 10);
 	add_port(&net, "underlay", POP_UNDERLAY, 0, 0, 0);
+	net.wireguard_port = size->is_wireguard ? BENCH_WIREGUARD_PORT : 0;
+	net.wireguard_mtu = 1420;
 	create_instance(w, &w->pop, "bench_pop", SL_DP_POP, &net);
 	memset(&net, 0, sizeof(net));
 	add_port(&net, "underlay", HOST_UNDERLAY, 0, 0, 0);
@@ -404,6 +410,8 @@ bench_world_create(const struct bench_size *size)
 	     POP_UNDERLAY,
 	     bench_mac(&w->pop, BENCH_POP_UNDERLAY));
 	make_sessions(w);
+	if (size->is_wireguard)
+		bench_devices_create(w);
 	resolve_names(w);
 	return w;
 }
@@ -423,6 +431,8 @@ void
 bench_world_destroy(struct bench_world *w)
 {
 	destroy_end(w, &w->pop);
+	if (w->size.is_wireguard)
+		bench_devices_destroy(w);
 	destroy_end(w, &w->connector);
 	sl_plain_free((struct sl_plain_clients *)(uintptr_t)w->pop.snapshot.plain);
 	sl_addresses_free(w->addresses);

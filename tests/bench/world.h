@@ -26,6 +26,7 @@ struct bench_size {
 	uint32_t nb_sessions;
 	uint32_t nb_names;
 	enum sl_cipher cipher;
+	bool is_wireguard; // clients are WireGuard devices; else plain ones
 };
 
 // One end: its instance and what its worker reads.
@@ -46,6 +47,9 @@ struct bench_world {
 	struct sl_addresses *addresses;
 	uint32_t *assigned; // by name: its assigned address, host order
 	struct sl_client *clients;
+	struct sl_keypair **devices,
+		**device_keys; // by client: its end and the PoP's; see device.h
+	struct sl_aead *device_aead;
 	struct sl_tenant tenant;
 	struct sl_network *networks; // one a session
 };
