@@ -5,6 +5,7 @@
 // meta->port is SL_PORT_WIREGUARD, meta->client and meta->session say whose it is. A datagram of a
 // session that another worker owns goes there unopened. One under an index that nobody has is shown
 // to the session thread, a few times a second and source: it may be a client from before a restart.
+#include "wireguard_ahead.h"
 #include "wireguard_inner.h"
 #include "wireguard_unknown.h"
 
@@ -37,13 +38,6 @@ static const char *const edges[EDGE_COUNT] = {
 };
 #define INNER SL_WG_INNER_GOOD // go on
 
-struct opening {
-	struct sl_keypair *keypair;
-	struct sl_session *session;
-	uint64_t counter;
-	uint32_t index;
-};
-
 static inline uint8_t *
 payload_of(struct rte_mbuf *m)
 {
@@ -52,12 +46,12 @@ payload_of(struct rte_mbuf *m)
 	);
 }
 
-// Ask for the memory that the checks below will read.
 static inline rte_edge_t
 wireguard_open_locate(struct sl_worker *w, struct rte_mbuf *m, struct opening *o)
 {
 	const uint8_t *wire = payload_of(m);
 
+	o->is_located = false;
 	if (unlikely(
 		    rte_pktmbuf_data_len(m) <
 		    sl_meta(m)->l4_offset + sizeof(struct rte_udp_hdr) + SL_WG_DATA_MIN_BYTES
@@ -67,9 +61,8 @@ wireguard_open_locate(struct sl_worker *w, struct rte_mbuf *m, struct opening *o
 		return BAD_TYPE;
 	o->index = sl_get32le(wire + 4);
 	o->counter = sl_get64le(wire + 8);
-	o->keypair = sl_sessions_keypair(w->sessions, o->index);
-	if (o->keypair != NULL)
-		rte_prefetch0(&o->keypair->local_index);
+	o->is_located = true;
+	rte_prefetch0(&w->sessions->keypairs[o->index & w->sessions->slot_mask]);
 	return INNER;
 }
 
@@ -82,7 +75,6 @@ wireguard_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening 
 
 	if (unlikely(o->keypair == NULL || o->keypair->local_index != o->index))
 		return wireguard_is_news(w, m) ? PUNT : NO_SESSION;
-	o->session = &w->sessions->sessions[o->keypair->session];
 	if (unlikely(
 		    atomic_load_explicit(&o->session->kind, memory_order_relaxed) !=
 		    SL_SESSION_CLIENT
@@ -102,7 +94,6 @@ wireguard_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening 
 		    ) != SL_REPLAY_FRESH
 	    ))
 		return REPLAYED;
-	rte_prefetch0(&o->session->lanes[0]);
 	return INNER;
 }
 
@@ -197,6 +188,7 @@ wireguard_open_burst(struct rte_graph *graph, struct rte_node *node, void **objs
 
 	for (uint16_t i = 0; i < nb; i++)
 		edge[i] = wireguard_open_locate(w, objs[i], &openings[i]);
+	wireguard_open_ahead(w, openings, nb);
 	for (uint16_t i = 0; i < nb; i++) {
 		if (edge[i] == INNER)
 			edge[i] = wireguard_open_precheck(w, objs[i], &openings[i]);

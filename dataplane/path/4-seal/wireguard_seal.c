@@ -3,6 +3,8 @@
 // On entry the mbuf is a finished IPv4 packet at L3 for meta->client, or an empty one, a keepalive of
 // the session thread's. On exit it is an outer IPv4/UDP packet at L3. A packet of a session that
 // another worker owns goes there first. DF is set: WireGuard leaves no fragmentation to the underlay.
+#include "wireguard_session.h"
+
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/session.h>
@@ -46,19 +48,6 @@ struct sealing {
 	uint8_t ecn; // of the inner header
 	bool is_empty;
 };
-
-static inline struct sl_session *
-session_of(struct sl_worker *w, const struct sl_meta *meta)
-{
-	uint32_t id;
-
-	if (unlikely(meta->client >= w->snapshot->nb_clients))
-		return NULL;
-	id = w->snapshot->clients[meta->client].session;
-	if (unlikely(id >= w->sessions->nb_sessions))
-		return NULL;
-	return &w->sessions->sessions[id];
-}
 
 // The newest keypair that may seal: the one the session thread has published, or, for the moment
 // before it learns that a client has proved a newer one, that one.
@@ -217,6 +206,7 @@ wireguard_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs
 	rte_edge_t edge[RTE_GRAPH_BURST_SIZE];
 	uint16_t nb_ops = 0;
 
+	wireguard_seal_ahead(w, (struct rte_mbuf **)objs, nb);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t
 		)wireguard_seal_prepare(w, objs[i], &sealings[i], &ops[nb_ops]);

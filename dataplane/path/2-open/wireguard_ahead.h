@@ -1,0 +1,66 @@
+// wireguard_ahead: a burst may be of as many clients as it has packets. What opening them will read is
+// asked for together, step by step since one thing leads to the next.
+#pragma once
+
+#include <sluice/dp/node.h>
+#include <sluice/dp/session.h>
+#include <sluice/dp/snapshot.h>
+#include <sluice/dp/worker.h>
+#include <sluice/proto/keypair.h>
+
+struct opening {
+	struct sl_keypair *keypair;
+	struct sl_session *session;
+	uint64_t counter;
+	uint32_t index;
+	bool is_located; // index and counter are read
+};
+
+// Ask for the memory that the checks and the engine will read: of ten thousand clients hardly any is
+// in the cache.
+static inline void
+ahead_keypair(const struct sl_worker *w, struct opening *o)
+{
+	struct sl_keypair_lane *lane;
+
+	o->keypair = sl_sessions_keypair(w->sessions, o->index);
+	if (unlikely(o->keypair == NULL))
+		return;
+	lane = &o->keypair->lanes[0];
+	rte_prefetch0(&o->keypair->local_index);
+	rte_prefetch0(&o->keypair->open_key.expanded);
+	rte_prefetch0(&o->keypair->open_key.cipher);
+	rte_prefetch0_write(&lane->replay);
+	rte_prefetch0_write(&lane->replay_words[o->counter / 64 % SL_LANE_REPLAY_WORDS]);
+}
+
+static inline void
+ahead_session(const struct sl_worker *w, struct opening *o)
+{
+	if (unlikely(o->keypair == NULL))
+		return;
+	o->session = &w->sessions->sessions[o->keypair->session];
+	rte_prefetch0(o->session);
+	rte_prefetch0_write(&o->session->lanes[0]);
+}
+
+static inline void
+ahead_client(const struct sl_worker *w, const struct opening *o)
+{
+	if (likely(o->keypair != NULL))
+		rte_prefetch0(&w->snapshot->clients[o->session->client]);
+}
+
+static inline void
+wireguard_open_ahead(const struct sl_worker *w, struct opening *openings, uint16_t nb)
+{
+	for (uint16_t i = 0; i < nb; i++)
+		if (likely(openings[i].is_located))
+			ahead_keypair(w, &openings[i]);
+	for (uint16_t i = 0; i < nb; i++)
+		if (likely(openings[i].is_located))
+			ahead_session(w, &openings[i]);
+	for (uint16_t i = 0; i < nb; i++)
+		if (likely(openings[i].is_located))
+			ahead_client(w, &openings[i]);
+}
