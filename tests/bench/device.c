@@ -105,15 +105,14 @@ bench_device_wrap(const struct bench_world *w, uint32_t client, uint8_t *frame, 
 	uint8_t *wire = (uint8_t *)(udp + 1), *data = wire + sizeof(struct sl_wg_data);
 	unsigned inner = nb_bytes - (unsigned)ETHER_BYTES, padded = RTE_ALIGN_CEIL(inner, 16u);
 	unsigned total = (unsigned)OUTER_BYTES + padded + SL_AEAD_TAG_BYTES;
-	struct sl_ip4_ends ends = { .source = rte_cpu_to_be_32(BENCH_FIRST_DEVICE_IP + client),
-				    .destination = sl_dp_net(w->pop.dp)
-							   ->ports[BENCH_POP_ACCESS]
-							   .address };
+	struct sl_ip4_ends ends = {
+		.source = rte_cpu_to_be_32(BENCH_FIRST_DEVICE_IP + client),
+		.destination = sl_dp_net(w->pop.dp)->ports[BENCH_POP_ACCESS].address
+	};
 	struct sl_keypair *k = w->devices[client];
-	struct sl_aead_op op = { .key = &k->seal_key,
-				 .data = data,
-				 .tag = data + padded,
-				 .nb_bytes = padded };
+	struct sl_aead_op op = {
+		.key = &k->seal_key, .data = data, .tag = data + padded, .nb_bytes = padded
+	};
 	uint64_t counter;
 
 	if (ETHER_BYTES + total > BENCH_FRAME_MAX || !sl_keypair_take_counter(k, 0, &counter))
@@ -121,10 +120,10 @@ bench_device_wrap(const struct bench_world *w, uint32_t client, uint8_t *frame, 
 	memmove(data, frame + ETHER_BYTES, inner);
 	memset(data + inner, 0, padded - inner);
 	sl_ip4_fill(ip, ends, IPPROTO_UDP, (uint16_t)total, 0, 64, SL_IP4_DF);
-	*udp = (struct rte_udp_hdr){ .src_port = RTE_BE16(BENCH_WIREGUARD_PORT),
-				     .dst_port = RTE_BE16(BENCH_WIREGUARD_PORT),
-				     .dgram_len = rte_cpu_to_be_16((uint16_t
-				     )(total - sizeof(*ip))) };
+	*udp = (struct rte_udp_hdr
+	){ .src_port = RTE_BE16(BENCH_WIREGUARD_PORT),
+	   .dst_port = RTE_BE16(BENCH_WIREGUARD_PORT),
+	   .dgram_len = rte_cpu_to_be_16((uint16_t)(total - sizeof(*ip))) };
 	sl_keypair_header_wireguard(wire, k->remote_index, counter);
 	sl_keypair_nonce_wireguard(op.nonce, counter);
 	w->device_aead->ops->seal(w->device_aead, &op, 1);
@@ -144,8 +143,7 @@ bench_device_unwrap(const struct bench_world *w, struct rte_mbuf *m)
 	if (m->data_len < ETHER_BYTES + OUTER_BYTES + SL_AEAD_TAG_BYTES + sizeof(*outer))
 		return false;
 	client = rte_be_to_cpu_32(outer->dst_addr) - BENCH_FIRST_DEVICE_IP;
-	if (client >= w->size.nb_clients ||
-	    sl_get32le(wire + 4) != w->devices[client]->local_index)
+	if (client >= w->size.nb_clients || sl_get32le(wire + 4) != w->devices[client]->local_index)
 		return false;
 	op.key = &w->devices[client]->open_key;
 	op.nb_bytes = (uint32_t)(m->data_len - ETHER_BYTES - OUTER_BYTES - SL_AEAD_TAG_BYTES);
@@ -156,8 +154,7 @@ bench_device_unwrap(const struct bench_world *w, struct rte_mbuf *m)
 		return false;
 	memmove(data - ETHER_BYTES, frame, ETHER_BYTES);
 	m->data_len = (uint16_t
-	)(ETHER_BYTES +
-	  rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)data)->total_length));
+	)(ETHER_BYTES + rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)data)->total_length));
 	m->pkt_len = m->data_len;
 	m->data_off = (uint16_t)(m->data_off + OUTER_BYTES);
 	return true;

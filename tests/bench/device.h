@@ -12,8 +12,7 @@ void bench_devices_destroy(struct bench_world *w);
 
 // Make of a client's frame of `nb_bytes` the datagram that its device would send, in place; `frame`
 // has room for BENCH_FRAME_MAX. Returns the octets of the new frame.
-unsigned bench_device_wrap(
-	const struct bench_world *w, uint32_t client, uint8_t *frame, unsigned nb_bytes
-);
+unsigned
+bench_device_wrap(const struct bench_world *w, uint32_t client, uint8_t *frame, unsigned nb_bytes);
 // The reverse, of what left the PoP; false: it is no device's, or does not open.
 bool bench_device_unwrap(const struct bench_world *w, struct rte_mbuf *m);

@@ -32,7 +32,10 @@ static struct sl_name_key name_key;
 static struct sl_aead *engine;
 static char state_dir[64];
 static const struct sl_private_key pop_key = { { 8, 2, 3, 4 } };
-static struct sl_client clients[3];
+#define NB_FIXED 3u // clients without the crowd: nobody, Alice and Bob
+static struct wg_device *crowd;
+static unsigned nb_crowd;
+static struct sl_client clients[NB_FIXED + WG_CROWD_MAX];
 static struct sl_plain_clients *plain;
 static struct sl_snapshot snapshots[2];
 static unsigned at_snapshot;
@@ -102,20 +105,24 @@ void
 wg_configure(bool has_alice, bool has_bob)
 {
 	struct sl_snapshot *s = &snapshots[at_snapshot++ % 2];
-	static struct sl_client lists[2][3];
+	static struct sl_client lists[2][NB_FIXED + WG_CROWD_MAX];
+	static struct sl_service_peer peers[NB_FIXED + WG_CROWD_MAX];
 	struct sl_client *list = lists[at_snapshot % 2];
-	struct sl_service_peer peers[2];
 	unsigned nb = 0;
 
 	memcpy(list, clients, sizeof(clients));
 	list[1].is_live = has_alice;
 	list[2].is_live = has_bob;
-	*s = (struct sl_snapshot
-	){ .generation = at_snapshot, .clients = list, .nb_clients = 3, .plain = plain };
+	*s = (struct sl_snapshot){ .generation = at_snapshot,
+				   .clients = list,
+				   .nb_clients = NB_FIXED + nb_crowd,
+				   .plain = plain };
 	if (has_alice)
 		fill_peer(&peers[nb++], &alice, 1);
 	if (has_bob)
 		fill_peer(&peers[nb++], &bob, 2);
+	for (unsigned i = 0; i < nb_crowd; i++)
+		fill_peer(&peers[nb++], &crowd[i], NB_FIXED + i);
 	sl_service_config(wg.service, &without_names, s, peers, nb);
 	(void)!sl_dp_swap_snapshot(path_dp(wg.pop), s);
 }
@@ -213,6 +220,32 @@ device_end(struct wg_device *d)
 	}
 }
 
+static void
+crowd_begin(void)
+{
+	for (unsigned i = 0; i < nb_crowd; i++) {
+		struct wg_device *d = &crowd[i];
+
+		*d = (struct wg_device){ .port = (uint16_t)(1024 + i) };
+		snprintf(d->inner_text, sizeof(d->inner_text), "10.91.%u.%u", i / 250, i % 250 + 1);
+		d->inner = d->inner_text;
+		device_begin(d);
+		clients[NB_FIXED + i] = (struct sl_client){ .is_live = true,
+							    .session = NB_FIXED + i - 1,
+							    .address = packet_ip(d->inner),
+							    .prefix_bits = 32,
+							    .name = "one of many" };
+	}
+}
+
+void
+wg_begin_crowd(struct wg_device *devices, unsigned nb)
+{
+	crowd = devices;
+	nb_crowd = nb;
+	wg_begin();
+}
+
 void
 wg_begin(void)
 {
@@ -230,7 +263,7 @@ wg_begin(void)
 		.pool_bits = 12,
 	};
 	struct sl_tables_conf tables = { .nb_flows = 256,
-					 .nb_sessions = 8,
+					 .nb_sessions = 8 + nb_crowd,
 					 .timeouts = { 74400, 2400, 100, 1200, 20, 600 },
 					 .nat_port_low = 30000,
 					 .nat_port_high = 39999 };
@@ -269,6 +302,7 @@ wg_begin(void)
 					 .address = packet_ip(bob.inner),
 					 .prefix_bits = 32,
 					 .name = "bob" };
+	crowd_begin();
 	without_names = *wg.config;
 	without_names.nb_tenants = 0;
 	start_service();
@@ -310,6 +344,9 @@ wg_end(const char *title)
 	device_end(&alice);
 	device_end(&bob);
 	device_end(&mallory);
+	for (unsigned i = 0; i < nb_crowd; i++)
+		device_end(&crowd[i]);
+	nb_crowd = 0;
 }
 
 // ---- The wire ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "packet.h"
 #include "sl_test.h"
 
+#include <netinet/in.h>
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
 #include <sluice/dp/session.h>
@@ -20,6 +21,7 @@ struct wg_datagram {
 // A WireGuard device.
 struct wg_device {
 	const char *inner; // its address
+	char inner_text[INET_ADDRSTRLEN]; // of a crowd's, where `inner` points to
 	uint16_t port; // UDP, where it sends from
 	bool has_psk;
 	struct sl_noise_private_key key;
@@ -48,6 +50,9 @@ extern struct wg wg;
 extern struct wg_device alice, bob, mallory; // mallory is not configured
 
 void wg_begin(void);
+// The same with `nb` more devices, all configured: 10.91.0.0 and on, ports 1024 and on.
+#define WG_CROWD_MAX 10000u
+void wg_begin_crowd(struct wg_device *crowd, unsigned nb);
 void wg_end(const char *title);
 // Alice and Bob are configured, or not.
 void wg_configure(bool has_alice, bool has_bob);
