@@ -31,7 +31,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "udp_input", "other", "client_input" },
 
 	// What clients ask and send.
-	{ "wireguard_open", "inner", "client_input" },
+	{ "*", "inner", "client_input" },
 	{ "wireguard_open", "fragment", "fragment_input" },
 	{ "client_input", "dns", "dns_answer" },
 	{ "client_input", "stream", "dns_stream" },

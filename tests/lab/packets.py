@@ -139,3 +139,11 @@ def scan(lab):
             expect(states[0], states[1], how)
     finally:
         lab.ok("private", "nft", "delete table ip filtered")
+
+
+@case("B6 B7: a WireGuard client's large pings are put together and cut inside its session")
+def large_through_wireguard(lab):
+    lab.ok("client2", "ping", "-c", 2, "-i", 0.2, "-n", GIT)
+    for size in (1400, 2000, 4000, 65000):
+        out = lab.ok("client2", "ping", "-c", 4, "-i", 0.2, "-s", size, "-n", GIT)
+        expect_true(" 0% packet loss" in out and "wrong data" not in out, f"{size} bytes: {out}")
