@@ -27,6 +27,8 @@ static struct {
 	bool failing; // writer: said so in the log
 	atomic_bool running;
 	atomic_bool reopen;
+	atomic_uint_fast64_t nb_queued; // ever
+	atomic_uint_fast64_t nb_taken; // of them, by the writer
 	atomic_uint_fast64_t nb_written;
 	atomic_uint_fast64_t nb_lost;
 	uint32_t nb_pending; // writer: records in the chunk
@@ -56,6 +58,22 @@ text_or_null(const char *text)
 	return *text == '\0' ? json_null() : sl_json_str(text);
 }
 
+// Who spoke with whom. What several packets do not share is null.
+static void
+put_ends(json_t *line, const struct sl_flowlog_record *r)
+{
+	const char *address = r->is_connector ? "nat_address" : "client_address";
+	const char *port = r->is_connector ? "nat_port" : "client_port";
+	bool is_one = !r->is_merged;
+
+	json_object_set_new(line, address, is_one ? sl_json_ip(r->client_address) : json_null());
+	json_object_set_new(line, port, is_one ? json_integer(r->client_port) : json_null());
+	json_object_set_new(line, "name", text_or_null(r->name));
+	json_object_set_new(line, "address", is_one ? sl_json_ip(r->address) : json_null());
+	json_object_set_new(line, "protocol", is_one ? protocol_name(r->protocol) : json_null());
+	json_object_set_new(line, "port", is_one ? json_integer(r->port) : json_null());
+}
+
 static json_t *
 to_json(const struct sl_flowlog_record *r)
 {
@@ -69,14 +87,18 @@ to_json(const struct sl_flowlog_record *r)
 	json_object_set_new(line, "event", json_string(event));
 	json_object_set_new(line, "tenant", text_or_null(r->tenant));
 	json_object_set_new(line, "client", text_or_null(r->client));
-	json_object_set_new(line, "client_address", sl_json_ip(r->client_address));
-	json_object_set_new(line, "client_port", json_integer(r->client_port));
-	json_object_set_new(line, "name", text_or_null(r->name));
-	json_object_set_new(line, "address", sl_json_ip(r->address));
-	json_object_set_new(line, "protocol", protocol_name(r->protocol));
-	json_object_set_new(line, "port", json_integer(r->port));
+	put_ends(line, r);
+	if (r->event == SL_FLOWLOG_DENY) {
+		json_object_set_new(line, "rule", text_or_null(r->resource));
+		json_object_set_new(line, "count", json_integer(r->nb_denials));
+		json_object_set_new(line, "duration_s", json_real((double)r->duration_ns / 1e9));
+		json_object_set_new(line, "reason", text_or_null(r->reason));
+		return line;
+	}
 	json_object_set_new(line, "resource", text_or_null(r->resource));
-	json_object_set_new(line, "connector", text_or_null(r->connector));
+	json_object_set_new(
+		line, r->is_connector ? "pop" : "connector", text_or_null(r->connector)
+	);
 	json_object_set_new(line, "up_bytes", json_integer((json_int_t)r->up_bytes));
 	json_object_set_new(line, "up_pkts", json_integer((json_int_t)r->up_pkts));
 	json_object_set_new(line, "down_bytes", json_integer((json_int_t)r->down_bytes));
@@ -188,6 +210,7 @@ drain(void)
 
 		if (CHUNK_BYTES - flowlog.chunk_len < LINE_BYTES)
 			flush();
+		atomic_fetch_add(&flowlog.nb_taken, 1);
 		len = sl_flowlog_format(&record, flowlog.chunk + flowlog.chunk_len, LINE_BYTES);
 		flowlog.chunk_len += len;
 		flowlog.nb_pending++;
@@ -250,9 +273,20 @@ sl_flowlog(const struct sl_flowlog_record *record)
 {
 	if (!atomic_load_explicit(&flowlog.running, memory_order_acquire))
 		return;
-	if (!sl_mpsc_push(&flowlog.queue, record))
+	if (sl_mpsc_push(&flowlog.queue, record))
+		atomic_fetch_add(&flowlog.nb_queued, 1);
+	else
 		atomic_fetch_add(&flowlog.nb_lost, 1);
 	sl_log_writer_wake();
+}
+
+unsigned
+sl_flowlog_room(void)
+{
+	// What the writer takes meanwhile only adds to it.
+	uint64_t nb = atomic_load(&flowlog.nb_queued) - atomic_load(&flowlog.nb_taken);
+
+	return nb < QUEUE_RECORDS ? (unsigned)(QUEUE_RECORDS - nb) : 0;
 }
 
 void

@@ -187,7 +187,11 @@ write_system_fixed(FILE *to, const struct sl_config *c)
 static void
 write_system(FILE *to, const struct sl_config *c)
 {
-	fprintf(to, "%d %s", c->system.log_level, text(c->system.flow_log));
+	fprintf(to,
+		"%d %s %u",
+		c->system.log_level,
+		text(c->system.flow_log),
+		c->system.flow_log_interim_s);
 }
 
 static void
@@ -343,7 +347,7 @@ static const struct part {
 	{ "wireguard", write_wireguard },
 	{ "dns.resolvers, pool, quarantine_s, tcp and tls", write_dns_fixed },
 	{ "limits.flows, names, sessions and mbufs", write_limits },
-	{ "system (but for log_level and flow_log)", write_system_fixed },
+	{ "system (but for log_level, flow_log and flow_log_interim_s)", write_system_fixed },
 	{ "connector.tenant and NAT", write_connector_fixed },
 	{ NULL, write_dns },
 	{ NULL, write_timers },

@@ -59,6 +59,8 @@ control_reload(struct daemon *d, char *why, size_t why_bytes)
 		next = snapshot_build(d, config, d->control->generation, &errors);
 		config = NULL;
 		ret = next == NULL ? -EINVAL : daemon_adopt(d, next);
+		if (ret == 0)
+			flow_log_apply(d);
 	}
 	snprintf(why, why_bytes, "%s", strerror(-ret));
 	first_error(&errors, why, why_bytes);
@@ -316,6 +318,8 @@ control_open(struct daemon *d)
 		ret = explain_register(d);
 	if (ret == 0)
 		ret = clients_register(d);
+	if (ret == 0)
+		ret = flow_log_register(d);
 	if (ret == 0)
 		d->http = http_open(d);
 	return ret;

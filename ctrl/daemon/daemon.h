@@ -43,6 +43,7 @@ struct daemon {
 	atomic_bool names_ready; // session thread -> control
 	struct control *control; // control thread
 	struct http *http; // control thread; NULL: no metrics
+	char *flow_log_path; // control thread; NULL: none is written
 };
 
 // ---- net.c: ports, routes and addresses as the packet path has them ------------------------------------
@@ -81,6 +82,10 @@ void registry_free(struct registry *r);
 uint32_t
 registry_id(struct registry *r, enum registry_kind kind, unsigned tenant, const char *name);
 uint32_t registry_nb(const struct registry *r, enum registry_kind kind);
+// What an id was given to, also when it has gone from the configuration; NULL and UINT_MAX for an id
+// that was never given.
+const char *registry_name(const struct registry *r, enum registry_kind kind, uint32_t id);
+unsigned registry_tenant(const struct registry *r, enum registry_kind kind, uint32_t id);
 
 // Compile a configuration (taken over, also on failure). NULL and errors filled when it will not do.
 struct snapshot *snapshot_build(
@@ -134,6 +139,25 @@ void control_reload_logged(struct daemon *d);
 
 // The conditions of readiness.
 struct sl_health *daemon_health(const struct daemon *d);
+
+// ---- folders.c ---------------------------------------------------------------------------------------
+
+struct passwd;
+// State directory, the folder of the control socket, the flow log. What cannot be made is said on
+// stderr and shows where it is used. 0 or -ENOMEM.
+[[nodiscard]] int folders_make(const struct sl_config_system *system, const struct passwd *user);
+
+// ---- flow_log.c --------------------------------------------------------------------------------------
+
+// Begin, change or end the flow log as the configuration in force says; what is wrong goes to the log.
+void flow_log_apply(struct daemon *d);
+// Some hundred times a second: hand on what workers told.
+void flow_log_drain(struct daemon *d);
+// Workers have stopped: hand on the rest, and close.
+void flow_log_close(struct daemon *d);
+[[nodiscard]] int flow_log_register(struct daemon *d);
+// Lines that never came to be, wherever they got lost.
+uint64_t flow_log_nb_lost(const struct daemon *d);
 
 // ---- http.c: /metrics and /health --------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sluice/ctrl/flowlog.h>
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/notify.h>
 #include <sluice/ctrl/privileges.h>
@@ -18,12 +18,12 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SESSION_SLEEP_MAX_MS 100
 #define CONTROL_SLEEP_MS     50
+#define FLOW_LOG_SLEEP_MS    10 // with a flow log: a worker's ring holds what comes meanwhile
 #define STOP_MAX_MS          1200
 #define NAMES_CACHED         16384u
 
@@ -80,6 +80,8 @@ session_main(void *arg)
 	return NULL;
 }
 
+static struct sl_timeouts daemon_timeouts(const struct sl_config *c);
+
 // ---- Configuration in force ----------------------------------------------------------------------------
 
 // Let the session thread, then the workers, go over to `next`; free the one before.
@@ -97,6 +99,9 @@ daemon_adopt(struct daemon *d, struct snapshot *next)
 	(void)!sl_dp_swap_snapshot(d->dp, &next->dp);
 	d->snapshot = next;
 	d->config = next->config;
+	// Each is one word, so that a worker reads the old or the new one.
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++)
+		sl_dp_worker(d->dp, k)->timeouts = daemon_timeouts(d->config);
 	snapshot_free(before);
 	return 0;
 }
@@ -208,24 +213,34 @@ create_dp(struct daemon *d)
 	return d->dp == NULL ? -ENODEV : 0;
 }
 
+// A connector holds on longer than a PoP, which is the authority on expiry.
+static struct sl_timeouts
+daemon_timeouts(const struct sl_config *c)
+{
+	bool is_connector = c->node.role == SL_ROLE_CONNECTOR;
+	uint32_t scale_ds = is_connector ? 15 : 10;
+
+	return (struct sl_timeouts){
+		.tcp_established_ds = c->timers.tcp_established_s * scale_ds,
+		.tcp_transitory_ds = c->timers.tcp_transitory_s * scale_ds,
+		.tcp_closed_ds = is_connector ? c->timers.tcp_time_wait_s * 10 : 20,
+		.udp_ds = c->timers.udp_s * scale_ds,
+		.dns_ds = c->timers.dns_s * scale_ds,
+		.icmp_ds = c->timers.icmp_s * scale_ds,
+	};
+}
+
 static int
 create_tables(struct daemon *d)
 {
 	const struct sl_config *c = d->config;
 	bool is_connector = c->node.role == SL_ROLE_CONNECTOR;
-	// A connector holds on longer than a PoP, which is the authority on expiry.
-	uint32_t scale_ds = is_connector ? 15 : 10;
 	rte_be32_t nat[16];
 	struct sl_tables_conf conf = {
 		.nb_flows = c->limits.flows,
 		.nb_sessions = c->limits.sessions,
 		.nb_names = is_connector ? NAMES_CACHED : 0,
-		.timeouts = { .tcp_established_ds = c->timers.tcp_established_s * scale_ds,
-			      .tcp_transitory_ds = c->timers.tcp_transitory_s * scale_ds,
-			      .tcp_closed_ds = is_connector ? c->timers.tcp_time_wait_s * 10 : 20,
-			      .udp_ds = c->timers.udp_s * scale_ds,
-			      .dns_ds = c->timers.dns_s * scale_ds,
-			      .icmp_ds = c->timers.icmp_s * scale_ds },
+		.timeouts = daemon_timeouts(c),
 		.nat_addresses = nat,
 		.nat_port_low = 1024,
 		.nat_port_high = 65535,
@@ -240,32 +255,16 @@ create_tables(struct daemon *d)
 	return sl_tables_create(d->dp, &conf, &d->sessions);
 }
 
-// Make a folder that the daemon's user can write.
-static void
-make_folder(const char *path, mode_t mode, const struct passwd *user)
-{
-	if (mkdir(path, mode) != 0 && errno != EEXIST) {
-		fprintf(stderr, "sluice: %s: %s\n", path, strerror(errno));
-		return;
-	}
-	if (user != NULL && geteuid() == 0 && chown(path, user->pw_uid, user->pw_gid) != 0)
-		fprintf(stderr, "sluice: %s: %s\n", path, strerror(errno));
-}
-
 static int
 drop_privileges(struct daemon *d)
 {
 	const struct sl_config_system *system = &d->config->system;
 	const struct passwd *user = getpwnam(system->user);
-	char *socket_path = strdup(system->control_socket);
 	const char *why = "";
-	int ret;
+	int ret = folders_make(system, user);
 
-	if (socket_path == NULL)
-		return -ENOMEM;
-	make_folder(system->state_dir, 0700, user);
-	make_folder(dirname(socket_path), 0755, user);
-	free(socket_path);
+	if (ret != 0)
+		return ret;
 	ret = sl_privileges_drop(system->user, SL_PRIVILEGE_NET_ADMIN | SL_PRIVILEGE_NET_RAW, &why);
 	if (ret != 0)
 		fprintf(stderr, "sluice: user %s: %s\n", system->user, why);
@@ -403,6 +402,8 @@ start(struct daemon *d)
 	if (ret == 0)
 		ret = control_open(d);
 	if (ret == 0)
+		flow_log_apply(d);
+	if (ret == 0)
 		ret = hold_to_system_calls(d->config); // last: nothing above is limited
 	return ret;
 }
@@ -425,6 +426,7 @@ close_flows(struct daemon *d)
 			nb += atomic_load(&sl_dp_worker(d->dp, k)->is_closing);
 		if (nb == 0)
 			break;
+		flow_log_drain(d);
 		usleep(10000);
 	}
 	usleep(20000); // the last CLOSE leaves
@@ -439,15 +441,19 @@ run(struct daemon *d, int signals)
 	struct signalfd_siginfo info;
 
 	for (;;) {
-		poll(fds, RTE_DIM(fds), CONTROL_SLEEP_MS);
+		poll(fds,
+		     RTE_DIM(fds),
+		     d->flow_log_path != NULL ? FLOW_LOG_SLEEP_MS : CONTROL_SLEEP_MS);
 		if (read(signals, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo != SIGHUP)
 				return;
 			control_reload_logged(d);
+			sl_flowlog_reopen();
 		}
 		sl_api_process(d->api);
 		http_process(d->http);
 		control_tick(d);
+		flow_log_drain(d);
 	}
 }
 
@@ -463,6 +469,7 @@ stop(struct daemon *d)
 	sl_stream_close(&d->stream_fds);
 	if (d->dp != NULL)
 		sl_dp_stop(d->dp);
+	flow_log_close(d);
 	control_close(d);
 	sl_service_free(d->service);
 	if (d->store != NULL)

@@ -67,4 +67,6 @@ void show_sessions(
 void
 show_flows(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words);
 void
+show_limits(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words);
+void
 show_top(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words);

@@ -2,6 +2,7 @@
 // each exact at some moment.
 #include "show.h"
 
+#include <sluice/ctrl/flowlog.h>
 #include <sluice/dp/flow_table.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,5 +328,7 @@ show_stats(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 		name_counters(d, t, table);
 	}
 	store_counters(d, table);
+	put(table, "flow log", "lines written", sl_flowlog_nb_written());
+	put(table, "flow log", "lines lost", flow_log_nb_lost(d));
 	sl_api_reply(request, table);
 }

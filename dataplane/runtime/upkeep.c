@@ -107,7 +107,12 @@ timeout_of(const struct sl_timeouts *t, const struct sl_flow *f)
 			? t->tcp_established_ds
 			: t->tcp_transitory_ds;
 	case IPPROTO_UDP:
-		return f->kind == SL_FLOW_QUERY || service == RTE_BE16(53) ? t->dns_ds : t->udp_ds;
+		if (f->kind != SL_FLOW_QUERY && service != RTE_BE16(53))
+			return t->udp_ds;
+		// As many answers as questions: nothing is waited for, unless a client uses the
+		// socket again at once (RFC 4787 lets a port be an application's own matter).
+		return f->kind != SL_FLOW_QUERY && f->pkts_down >= f->pkts_up ? t->tcp_closed_ds
+									      : t->dns_ds;
 	default:
 		return t->icmp_ds;
 	}
@@ -200,6 +205,30 @@ is_flooding(const struct sl_worker *w, const struct sl_flow *f, uint32_t idle_ds
 		sl_quota_is_pressed(w, f->pop.client);
 }
 
+// Once for each interval that has passed over the flow between the last pass of the sweep and this
+// one: a pass looks at every flow once.
+static bool
+is_interim_due(const struct sl_worker *w, const struct sl_flow *f)
+{
+	uint32_t now_ds = w->pass_ds - f->started_ds, before_ds = w->last_pass_ds - f->started_ds;
+
+	// A flow begun since the passes were: not yet.
+	return (int32_t)before_ds >= 0 && now_ds / w->interim_ds != before_ds / w->interim_ds;
+}
+
+// The sweep begins at the head of the table again.
+static void
+begin_pass(struct sl_worker *w)
+{
+	const struct sl_flow_events *e = w->flow_events;
+
+	w->last_pass_ds = w->pass_ds;
+	w->pass_ds = w->now_ds;
+	w->interim_ds = sl_flow_events_on(e)
+		? atomic_load_explicit(&e->interim_s, memory_order_relaxed) * 10
+		: 0;
+}
+
 static void
 look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 {
@@ -211,6 +240,8 @@ look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 	}
 	if (f->kind == SL_FLOW_QUERY || f->kind == SL_FLOW_STREAM)
 		return;
+	if (w->interim_ds != 0 && is_interim_due(w, f))
+		sl_flow_interim(w, index);
 	sl_link_age(&f->link, idle_ds / 10);
 	if (f->kind == SL_FLOW_CLIENT)
 		look_at_client_flow(w, f, index);
@@ -235,6 +266,8 @@ sweep(struct sl_worker *w)
 	for (; nb != 0; nb--) {
 		struct sl_flow *f = &t->flows[t->sweep_at];
 
+		if (t->sweep_at == 0)
+			begin_pass(w);
 		rte_prefetch0(&t->flows[(t->sweep_at + 8) % t->nb_flows].last_seen_ds);
 		if (f->kind != SL_FLOW_FREE)
 			look_at(w, f, t->sweep_at);

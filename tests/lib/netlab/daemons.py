@@ -59,7 +59,7 @@ def make_config(host, keys):
         text = _put_keys(f.read(), keys)
     base = process.folder(host)
     own = {"state_dir": f"{base}/state", "control_socket": process.environment(host)["SLUICE_SOCKET"],
-           "user": "nobody", "flow_log": f"{base}/flows.log"}
+           "user": "nobody", "flow_log": f"{base}/log/flows.log"}
     text = re.sub(r'\bkey_file\s*=\s*"[^"]*"', f'key_file = "{base}/sluice.key"', text, count=1)
     if not re.search(r"^system\s*[=:]", text, re.M):
         text += "\nsystem = { };\n"

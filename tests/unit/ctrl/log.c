@@ -159,6 +159,39 @@ test_flow_line(void)
 	CU_ASSERT_NOT_EQUAL(sl_flowlog_format(&r, line, sizeof(line)), 0);
 }
 
+static void
+test_other_lines(void)
+{
+	struct sl_flowlog_record r = record();
+	char line[2048];
+
+	r.event = SL_FLOWLOG_DENY;
+	r.nb_denials = 7;
+	snprintf(r.resource, sizeof(r.resource), "git");
+	snprintf(r.reason, sizeof(r.reason), "policy");
+	line[sl_flowlog_format(&r, line, sizeof(line) - 1)] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+		line,
+		"\"protocol\":\"tcp\",\"port\":443,\"rule\":\"git\",\"count\":7,\"duration_s\":1.5,"
+		"\"reason\":\"policy\"}"
+	));
+	// Of several kinds: what they do not share is null, whatever the record holds.
+	r.is_merged = true;
+	line[sl_flowlog_format(&r, line, sizeof(line) - 1)] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(line,
+		       "\"client_address\":null,\"client_port\":null,\"name\":\"git.corp.example\","
+		       "\"address\":"
+		       "null,\"protocol\":null,\"port\":null,")
+	);
+	r = record();
+	r.is_connector = true;
+	line[sl_flowlog_format(&r, line, sizeof(line) - 1)] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"nat_address\":\"10.9.0.2\",\"nat_port\":40000,"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"pop\":null"));
+	CU_ASSERT_PTR_NULL(strstr(line, "client_port"));
+}
+
 static unsigned
 lines_of(const char *path)
 {
@@ -243,6 +276,8 @@ static const struct sl_test_case cases[] = {
 	{ "E5: each place in the source is rate-limited and says what it swallowed", test_rate },
 	{ "log: a stuck reader costs lines, which are counted, and blocks nobody", test_stuck },
 	{ "flow log: a record is one line of JSON", test_flow_line },
+	{ "flow log: lines of denials, of several kinds together, and of a connector",
+	  test_other_lines },
 	{ "E5: the flow log is reopened on command and loses nothing by it", test_flow_file },
 	{ "flow log: a full disk is said once and its records are counted", test_flow_full },
 };

@@ -356,6 +356,7 @@ struct sl_config_system {
 	const char *user; // dropped to after start; default "sluice"
 	enum sl_log_level log_level; // default notice
 	const char *flow_log; // NULL: none
+	uint32_t flow_log_interim_s; // default 300; 0: no interim lines
 	struct sl_config_endpoint metrics; // default 127.0.0.1:9464; port 0: off
 	bool seccomp; // hold the daemon to a list of system calls; default true
 	uint32_t memory_mb; // of the data plane; 0 (default): as computed from the limits

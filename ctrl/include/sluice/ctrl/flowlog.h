@@ -9,6 +9,7 @@
 // again every few seconds.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sl_flowlog_event { SL_FLOWLOG_START, SL_FLOWLOG_INTERIM, SL_FLOWLOG_END, SL_FLOWLOG_DENY };
@@ -16,20 +17,23 @@ enum sl_flowlog_event { SL_FLOWLOG_START, SL_FLOWLOG_INTERIM, SL_FLOWLOG_END, SL
 // Plain data, copied. Strings are NUL-terminated, empty when not known. IPv4 addresses are mapped.
 struct sl_flowlog_record {
 	uint64_t time_ns; // wall clock; 0: now
-	uint64_t duration_ns; // 0 for start and deny
+	uint64_t duration_ns; // 0 for start; deny: in how long the packets came
 	uint64_t up_bytes, up_pkts; // from the client
 	uint64_t down_bytes, down_pkts; // to the client
-	uint8_t client_address[16];
-	uint8_t address[16]; // the destination as the client sees it
-	uint16_t client_port; // echo id for ICMP
+	uint8_t client_address[16]; // of a connector: its own, toward the host
+	uint8_t address[16]; // the destination as the client sees it; of a connector: the host
+	uint16_t client_port; // echo id for ICMP; of a connector: its own port
 	uint16_t port; // 0 for ICMP
 	uint8_t protocol; // IP protocol number
 	uint8_t event; // enum sl_flowlog_event
+	bool is_connector; // a connector's line: client and name are not known to it
+	bool is_merged; // a denial of several kinds: addresses, ports and resource are not said
+	uint32_t nb_denials; // packets that a deny line stands for
 	char tenant[64];
 	char client[64];
 	char name[256]; // the name asked for; empty for a resource by address
-	char resource[64];
-	char connector[64];
+	char resource[64]; // deny: the rule that refused
+	char connector[64]; // of a connector: the PoP
 	char reason[64]; // why it ended or was denied: "fin", "idle", "policy", ...
 };
 
@@ -42,6 +46,9 @@ void sl_flowlog_stop(void);
 
 // Hand a record over; any thread but the workers; never blocks. A no-op when not started.
 void sl_flowlog(const struct sl_flowlog_record *record);
+
+// Records that fit the queue at present, for the one thread that hands them over.
+unsigned sl_flowlog_room(void);
 
 // Ask the writer to open the path anew.
 void sl_flowlog_reopen(void);

@@ -167,9 +167,11 @@ struct sl_worker {
 	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
 	uint32_t swept_ds; // when the sweep of flows last went on
 	uint32_t sweep_due; // records it has yet to look at
+	uint32_t pass_ds, last_pass_ds; // when it last began at the head of the table, and before
+	uint32_t interim_ds; // this pass tells the flow log of flows so often; 0: not
 	uint64_t next_beat_ns; // when heartbeats are next due
 	uint64_t fragments_due_ns; // when those that wait are next looked at
-	struct sl_timeouts timeouts; // of flows (control: written before start)
+	struct sl_timeouts timeouts; // of flows (control: rw, a word at a time)
 	bool is_traced; // this walk records trails; loaded once per walk
 
 	// Rings. SPSC each: sp/sc forms only.

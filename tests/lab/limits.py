@@ -1,0 +1,106 @@
+"""Limits: a tenant or client at its limit is refused, counted and shown, and costs nobody else anything."""
+import json
+import time
+
+from labtest import case, expect, expect_true
+from netlab import process, topology
+
+GIT = "git.corp.example"
+LIMITS = ("limits = { flows = 300; new_flows_per_s = 200; dns_per_s = 20; client_flows = 250;"
+          " client_half_open = 100; };")
+ROUNDS = 12
+
+
+def limit(lab):
+    good = lab.config_of("pop")
+    lab.set_config("pop", good.replace('groups = ["staff", "finance"];',
+                                       LIMITS + ' groups = ["staff", "finance"];', 1))
+    lab.control("pop", "reload")
+
+
+def row_of(lab, tenant, client="-"):
+    rows = lab.show("pop", "show", "limits", "all")["rows"]
+    return next(r for r in rows if r["tenant"] == tenant and r["client"] == client)
+
+
+def measure(lab, flood):
+    """Flood from the client of one tenant; the other's must not notice. Its failures, and seconds."""
+    processes = [lab.start("client", *argv) for argv in flood]
+    failed = []
+    began = time.monotonic()
+    try:
+        for i in range(ROUNDS):
+            done = lab.curl("client3", f"http://{GIT}/", "--max-time", "5")
+            if done.out != lab.page("private2", "git"):
+                failed.append(f"page {i}: {done.code} {done.err}")
+            answer = lab.dig("client3", GIT, "A", "+tries=1", "+time=2")
+            if answer.status != "NOERROR":
+                failed.append(f"name {i}: {answer.status}")
+        expect([p.poll() for p in processes], [None] * len(processes), "the flood goes on")
+    finally:
+        for p in processes:
+            p.terminate()
+            p.communicate()
+    return failed, time.monotonic() - began
+
+
+def hping(*options):
+    return ("hping3", "-q", "-n", "-i", "u500", *options)
+
+
+@case("E9: a flood of connections from one tenant is held to its limits and costs another nothing")
+def syn_flood(lab):
+    address = lab.address_of("client", GIT)
+    limit(lab)
+    failed, _ = measure(lab, [hping("-S", "-p", "443", "-s", "2000", address),
+                              hping("-S", "-p", "80", "-s", "30000", address)])
+    expect(failed, [], "the other tenant's")
+    acme, client = row_of(lab, "acme"), row_of(lab, "acme", "client")
+    expect_true(acme["flows"] <= 300 and client["half_open"] <= 100, f"{acme} {client}")
+    expect_true(client["refused_half_open"] + acme["refused_rate"] > 100, f"{acme} {client}")
+    globex = row_of(lab, "globex")
+    expect((globex["refused_flows"], globex["refused_rate"], globex["refused_dns"]), (0, 0, 0))
+
+
+@case("E9: UDP one-shots from ever new ports are held to the limits and cost another tenant nothing")
+def udp_flood(lab):
+    address = lab.address_of("client", "perf.corp.example")
+    limit(lab)
+    failed, _ = measure(lab, [hping("--udp", "-p", "7", "-s", "2000", address)])
+    expect(failed, [], "the other tenant's")
+    acme, client = row_of(lab, "acme"), row_of(lab, "acme", "client")
+    expect_true(acme["flows"] <= 300 and client["flows"] <= 250, f"{acme} {client}")
+    expect_true(client["refused_flows"] + acme["refused_flows"] + acme["refused_rate"] > 100,
+                f"{acme} {client}")
+
+
+@case("E9: a flood of DNS questions from one tenant is held to its rate and costs another nothing")
+def dns_flood(lab):
+    limit(lab)
+    queries = f"{process.folder('client')}/queries"
+    with open(queries, "w") as f:
+        f.write(f"{GIT} A\n" * 100)
+    flood = ["dnsperf", "-q", "5000", "-Q", "2000", "-l", "60", "-t", "1", "-s",
+             topology.RESOLVERS[0], "-d", queries]
+    failed, _ = measure(lab, [flood])
+    expect(failed, [], "the other tenant's")
+    acme = row_of(lab, "acme")
+    expect_true(acme["refused_dns"] > 100, f"{acme}")
+    drops = {r["name"]: r["packets"] for r in lab.show("pop", "show", "drops")["rows"]}
+    expect_true(drops.get("dns_answer_limited", 0) > 100, f"counted drops: {drops}")
+
+
+@case("E9: the flow log names the limit that refused")
+def limit_is_named(lab):
+    address = lab.address_of("client", "perf.corp.example")
+    limit(lab)
+    flood = lab.start("client", *hping("--udp", "-p", "7", "-s", "2000", address))
+    try:
+        lab.wait_for("refusals", lambda: row_of(lab, "acme", "client")["refused_flows"] > 10)
+    finally:
+        flood.terminate()
+        flood.communicate()
+    def reasons():
+        with open(f"{process.folder('pop')}/log/flows.log") as f:
+            return {json.loads(line).get("reason") for line in f}
+    lab.wait_for("the line", lambda: "limit client_flows" in reasons(), 30)
