@@ -8,6 +8,7 @@
 #include <sluice/dp/fragments.h>
 #include <sluice/dp/index.h>
 #include <sluice/dp/meta.h>
+#include <sluice/dp/nat.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/fragment.h>
@@ -151,6 +152,10 @@ sl_config_memory(const struct sl_config *config)
 	m.flow_index_bytes = worker_flows * nb_workers * SLOT_BYTES;
 	m.flow_index_bytes += nb_workers * index_bytes(worker_flows) *
 		(config->node.role == SL_ROLE_CONNECTOR ? 2 : 1);
+	// And it keeps as many tuples at rest.
+	if (config->node.role == SL_ROLE_CONNECTOR)
+		m.flow_index_bytes += nb_workers *
+			(index_bytes(worker_flows) + worker_flows * sizeof(struct sl_nat_rest));
 	m.mbufs_bytes = m.nb_mbufs * mbuf_bytes(config);
 	m.fragments_bytes = nb_workers * fragments_bytes();
 	m.sessions_bytes = config->limits.sessions * session_bytes(config);

@@ -57,6 +57,12 @@ daemon_net(struct sl_net *net, const struct sl_config *config)
 			config->routes[i].via,
 			config->routes[i].port_idx
 		);
+	for (unsigned i = 0;
+	     i < config->connector.nat_addresses.nb && i < RTE_DIM(net->nat_addresses);
+	     i++)
+		net->nat_addresses[net->nb_nat_addresses++] = rte_cpu_to_be_32(
+			config->connector.nat_addresses.list[i]
+		);
 	qsort(net->routes, net->nb_routes, sizeof(net->routes[0]), compare_routes);
 	net->tunnel_port_first = config->tunnel.udp_port;
 	net->tunnel_port_last = config->tunnel.udp_port;

@@ -11,6 +11,7 @@
 #include <sluice/ctrl/notify.h>
 #include <sluice/ctrl/privileges.h>
 #include <sluice/ctrl/seccomp.h>
+#include <sluice/dp/nat.h>
 #include <sluice/dp/tables.h>
 #include <sluice/dp/upkeep.h>
 #include <stdlib.h>
@@ -100,8 +101,12 @@ daemon_adopt(struct daemon *d, struct snapshot *next)
 	d->snapshot = next;
 	d->config = next->config;
 	// Each is one word, so that a worker reads the old or the new one.
-	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++)
-		sl_dp_worker(d->dp, k)->timeouts = daemon_timeouts(d->config);
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++) {
+		struct sl_worker *w = sl_dp_worker(d->dp, k);
+
+		w->timeouts = daemon_timeouts(d->config);
+		w->nat->rest_ds = d->config->timers.tcp_time_wait_s * 10;
+	}
 	snapshot_free(before);
 	return 0;
 }
@@ -223,7 +228,7 @@ daemon_timeouts(const struct sl_config *c)
 	return (struct sl_timeouts){
 		.tcp_established_ds = c->timers.tcp_established_s * scale_ds,
 		.tcp_transitory_ds = c->timers.tcp_transitory_s * scale_ds,
-		.tcp_closed_ds = is_connector ? c->timers.tcp_time_wait_s * 10 : 20,
+		.tcp_closed_ds = is_connector ? 30 : 20,
 		.udp_ds = c->timers.udp_s * scale_ds,
 		.dns_ds = c->timers.dns_s * scale_ds,
 		.icmp_ds = c->timers.icmp_s * scale_ds,
@@ -235,7 +240,7 @@ create_tables(struct daemon *d)
 {
 	const struct sl_config *c = d->config;
 	bool is_connector = c->node.role == SL_ROLE_CONNECTOR;
-	rte_be32_t nat[16];
+	rte_be32_t nat[SL_NAT_ADDRESSES];
 	struct sl_tables_conf conf = {
 		.nb_flows = c->limits.flows,
 		.nb_sessions = c->limits.sessions,
@@ -244,6 +249,7 @@ create_tables(struct daemon *d)
 		.nat_addresses = nat,
 		.nat_port_low = 1024,
 		.nat_port_high = 65535,
+		.nat_rest_ds = c->timers.tcp_time_wait_s * 10,
 	};
 
 	if (is_connector && c->connector.nat_ports.high != 0) {

@@ -4,6 +4,7 @@
 
 #include <sluice/ctrl/flowlog.h>
 #include <sluice/dp/flow_table.h>
+#include <sluice/dp/nat.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -285,6 +286,27 @@ name_counters(struct daemon *d, unsigned tenant, json_t *table)
 }
 
 static void
+nat_counters(struct daemon *d, json_t *table)
+{
+	uint64_t nb_exhausted = 0, nb_cut_short = 0, nb_evicted = 0, nb_resting = 0, nb_full = 0;
+
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++) {
+		const struct sl_worker *w = sl_dp_worker(d->dp, k);
+
+		nb_exhausted += w->nat->nb_exhausted;
+		nb_cut_short += w->nat->nb_cut_short;
+		nb_evicted += w->nat->nb_evicted;
+		nb_resting += sl_nat_nb_resting(w->nat);
+		nb_full += w->flows->nb_full;
+	}
+	put(table, "flows", "refused: the table is full", nb_full);
+	put(table, "ports", "refused: none left toward the host", nb_exhausted);
+	put(table, "ports", "at rest", nb_resting);
+	put(table, "ports", "rests cut short", nb_cut_short);
+	put(table, "ports", "idle flows that made room", nb_evicted);
+}
+
+static void
 store_counters(struct daemon *d, json_t *table)
 {
 	struct sl_store_health s;
@@ -327,6 +349,7 @@ show_stats(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 		forward_counters(d, t, table);
 		name_counters(d, t, table);
 	}
+	nat_counters(d, table);
 	store_counters(d, table);
 	put(table, "flow log", "lines written", sl_flowlog_nb_written());
 	put(table, "flow log", "lines lost", flow_log_nb_lost(d));

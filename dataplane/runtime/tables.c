@@ -26,17 +26,18 @@ create_sessions(struct sl_sessions *s, uint32_t nb_sessions)
 }
 
 static struct sl_nat *
-create_nat(const struct sl_tables_conf *conf)
+create_nat(const struct sl_tables_conf *conf, uint32_t nb_rests)
 {
-	struct sl_nat *nat = rte_zmalloc("sl_nat", sizeof(*nat), 64);
+	struct sl_nat *nat = sl_nat_create(nb_rests, SOCKET_ID_ANY);
 
 	if (nat == NULL)
 		return NULL;
-	nat->nb_addresses = RTE_MIN(conf->nb_nat_addresses, (unsigned)RTE_DIM(nat->addresses));
+	nat->nb_addresses = RTE_MIN(conf->nb_nat_addresses, SL_NAT_ADDRESSES);
 	for (unsigned i = 0; i < nat->nb_addresses; i++)
 		nat->addresses[i] = conf->nat_addresses[i];
 	nat->port_low = conf->nat_port_low;
 	nat->port_high = conf->nat_port_high;
+	nat->rest_ds = conf->nat_rest_ds;
 	return nat;
 }
 
@@ -52,15 +53,15 @@ create_reass(void)
 static int
 create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_sessions *sessions)
 {
+	uint32_t nb_flows = RTE_MAX(conf->nb_flows / w->nb_workers, 64u);
+
+	w->flows = sl_flow_table_create(
+		nb_flows, (uint8_t)w->idx, conf->nb_names != 0, SOCKET_ID_ANY
+	);
 	w->sessions = sessions;
 	w->timeouts = conf->timeouts;
-	w->flows = sl_flow_table_create(
-		RTE_MAX(conf->nb_flows / w->nb_workers, 64u),
-		(uint8_t)w->idx,
-		conf->nb_names != 0,
-		SOCKET_ID_ANY
-	);
-	w->nat = create_nat(conf);
+	// A PoP speaks UDP alone to anybody: nothing rests there.
+	w->nat = create_nat(conf, conf->nb_names != 0 ? nb_flows : 0);
 	w->quota = calloc(1, sizeof(*w->quota));
 	w->flow_events = sl_flow_events_create();
 	w->tally = sl_tally_create();
@@ -92,7 +93,7 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		struct sl_worker *w = sl_dp_worker(dp, k);
 
 		sl_flow_table_destroy(w->flows);
-		rte_free(w->nat);
+		sl_nat_destroy(w->nat);
 		sl_quota_free(w->quota);
 		rte_free(w->reass);
 		sl_aead_destroy(w->aead);

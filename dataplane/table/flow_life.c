@@ -1,5 +1,7 @@
 #include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_life.h>
+#include <sluice/dp/inner.h>
+#include <sluice/dp/nat.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/tally.h>
@@ -77,6 +79,16 @@ sl_flow_interim(struct sl_worker *w, uint32_t index)
 
 void
 sl_flow_over(struct sl_worker *w, uint32_t index, uint8_t reason)
+{
+	const struct sl_flow *f = sl_flow_at(w->flows, index);
+
+	if (f->kind == SL_FLOW_HOST && (uint8_t)f->key.scope_protocol == IPPROTO_TCP)
+		sl_nat_rest(w, &f->key);
+	sl_flow_forget(w, index, reason);
+}
+
+void
+sl_flow_forget(struct sl_worker *w, uint32_t index, uint8_t reason)
 {
 	struct sl_flow *f = sl_flow_at(w->flows, index);
 	uint16_t tenant = 0;

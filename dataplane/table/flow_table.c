@@ -98,8 +98,10 @@ sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now
 	uint32_t index = sl_slots_take(&t->slots, now_ns, &generation);
 	struct sl_flow *f;
 
-	if (index == SL_SLOT_NONE)
+	if (index == SL_SLOT_NONE) {
+		t->nb_full++;
 		return SL_NO_FLOW;
+	}
 	f = &t->flows[index];
 	memset(f, 0, sizeof(*f));
 	f->key = *key;
@@ -108,6 +110,7 @@ sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now
 	f->last_seen_ds = f->started_ds;
 	if (!sl_index_add(&t->by_key, sl_hash(&t->hash_key, key, sizeof(*key)), index)) {
 		sl_slots_give(&t->slots, index, now_ns);
+		t->nb_full++;
 		return SL_NO_FLOW;
 	}
 	t->nb_used++;

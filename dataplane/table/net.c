@@ -32,6 +32,8 @@ sl_net_index(struct sl_net *net)
 	}
 	for (unsigned i = 0; i < net->nb_resolvers; i++)
 		note(net, net->resolvers[i], SL_LOCAL_RESOLVER);
+	for (unsigned i = 0; i < net->nb_nat_addresses; i++)
+		note(net, net->nat_addresses[i], SL_LOCAL_PORT);
 	for (unsigned i = 0; i < net->nb_routes; i++) {
 		net->routes[i].mask = sl_net_mask(net->routes[i].prefix_bits);
 		net->routes[i].prefix &= net->routes[i].mask;

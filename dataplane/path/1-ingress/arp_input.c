@@ -77,12 +77,13 @@ answer(struct sl_worker *w, struct rte_mbuf *m)
 {
 	struct rte_arp_hdr *arp = rte_pktmbuf_mtod(m, struct rte_arp_hdr *);
 	uint16_t port = sl_meta(m)->port;
+	rte_be32_t own = arp->arp_data.arp_tip;
 
 	arp->arp_opcode = RTE_BE16(RTE_ARP_OP_REPLY);
 	arp->arp_data.arp_tha = arp->arp_data.arp_sha;
 	arp->arp_data.arp_tip = arp->arp_data.arp_sip;
 	arp->arp_data.arp_sha = w->net->ports[port].mac;
-	arp->arp_data.arp_sip = w->net->ports[port].address;
+	arp->arp_data.arp_sip = own;
 	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - sizeof(*arp)));
 	frame_prepend(w->net, m, port, &arp->arp_data.arp_tha, RTE_ETHER_TYPE_ARP);
 	return ANSWER;

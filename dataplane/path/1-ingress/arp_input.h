@@ -16,6 +16,15 @@ enum sl_arp_verdict {
 	SL_ARP_LEARN, // an answer to us, or gratuitous: learn
 };
 
+// The port's own address, or one of the link that flows leave with.
+static inline bool
+arp_input_is_own(const struct sl_net *net, const struct sl_port *p, rte_be32_t address)
+{
+	return address == p->address ||
+		(((address ^ p->address) & sl_net_mask(p->prefix_bits)) == 0 &&
+		 sl_net_is_nat(net, address));
+}
+
 static inline enum sl_arp_verdict
 arp_input_verdict(const struct sl_net *net, const struct rte_mbuf *m, uint16_t port)
 {
@@ -36,12 +45,13 @@ arp_input_verdict(const struct sl_net *net, const struct rte_mbuf *m, uint16_t p
 	sender = arp->arp_data.arp_sip;
 	target = arp->arp_data.arp_tip;
 	if (sender == 0)
-		return is_query && target == p->address ? SL_ARP_PROBE : SL_ARP_NOT_FOR_US;
-	if (sender == p->address)
+		return is_query && arp_input_is_own(net, p, target) ? SL_ARP_PROBE
+								    : SL_ARP_NOT_FOR_US;
+	if (arp_input_is_own(net, p, sender))
 		return SL_ARP_CONFLICT;
 	if (((sender ^ p->address) & mask) != 0)
 		return SL_ARP_NOT_ON_LINK;
-	if (target == p->address)
+	if (arp_input_is_own(net, p, target))
 		return is_query ? SL_ARP_ANSWER : SL_ARP_LEARN;
 	return target == sender ? SL_ARP_LEARN : SL_ARP_NOT_FOR_US;
 }

@@ -59,7 +59,7 @@ is_reserved(const struct sl_worker *w, rte_be32_t address_be)
 	    is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits))
 		return true;
 	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL ||
-		is_underlay(w, address_be);
+		sl_net_is_nat(w->net, address_be) || is_underlay(w, address_be);
 }
 
 // The operator's list: no list allows all that is not reserved.

@@ -15,6 +15,9 @@ void sl_flow_begun(struct sl_worker *w, uint32_t index);
 // is given back; what the caller wants to tell anybody about it has been read before.
 void sl_flow_over(struct sl_worker *w, uint32_t index, uint8_t reason);
 
+// The same, but its tuple does not rest.
+void sl_flow_forget(struct sl_worker *w, uint32_t index, uint8_t reason);
+
 // Owning worker: a client's packet with this key is refused. `choice` may be NULL when no resource
 // was asked; `quota` is enum sl_quota_verdict where `reason` is SL_CLOSE_QUOTA.
 struct sl_choice;

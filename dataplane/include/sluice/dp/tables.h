@@ -19,6 +19,7 @@ struct sl_tables_conf {
 	const rte_be32_t *nat_addresses; // none: the address of the port a flow leaves by
 	unsigned nb_nat_addresses;
 	uint16_t nat_port_low, nat_port_high; // host order
+	uint32_t nat_rest_ds; // 2 MSL: how long a closed TCP tuple rests
 };
 
 // Make them all and hand them to the workers. `sessions` is filled in here and shared. 0 or -errno

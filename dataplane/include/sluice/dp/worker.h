@@ -56,7 +56,7 @@ struct sl_local_entry {
 	rte_be32_t address;
 	uint32_t what; // enum sl_local, 0: free
 };
-#define SL_NET_LOCALS 256u // a port has three, and few resolvers: never half full
+#define SL_NET_LOCALS 256u // 3 of each port, 4 resolvers, 64 to leave with: never nearly full
 
 // Interfaces, routes and addresses of the node itself (immutable after start).
 struct sl_net {
@@ -74,6 +74,9 @@ struct sl_net {
 	unsigned nb_resolvers;
 	bool serves_tcp; // DNS over TCP on them, port 53
 	bool serves_tls; // and over TLS, port 853
+	// Connector: further own addresses, that flows leave with.
+	rte_be32_t nat_addresses[64];
+	unsigned nb_nat_addresses;
 	rte_be32_t pool; // PoP: assigned addresses
 	uint8_t pool_bits;
 	// By sl_net_index().
@@ -224,6 +227,16 @@ sl_net_port_of(const struct sl_net *net, rte_be32_t address)
 		if (net->ports[i].address == address)
 			return &net->ports[i];
 	return NULL;
+}
+
+// Is it one that flows leave with beside those of the ports?
+static inline bool
+sl_net_is_nat(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_nat_addresses; i++)
+		if (net->nat_addresses[i] == address)
+			return true;
+	return false;
 }
 
 // Netmask of a prefix length, in wire order.
