@@ -79,6 +79,7 @@ struct sl_service {
 	const char *claimer; // whose query the claim under way is; "" for exact names
 	struct sl_resolver *resolver; // connector
 	uint64_t next_probe_ns;
+	uint32_t next_address; // rotates new flows over the addresses of an answer
 	struct keys *keys;
 	struct peers *peers;
 	struct clients *clients; // NULL: no WireGuard here

@@ -78,6 +78,27 @@ mail_name(
 		sl_dp_free_mail(mail);
 }
 
+// All addresses go with the OPEN, behind its record, in turn beginning with another: with a TTL of 0
+// nothing else of the answer is kept.
+static void
+attach(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_result *result)
+{
+	unsigned nb = RTE_MIN(result->nb_addresses, SL_MAIL_ADDRESSES);
+	struct sl_meta *meta = sl_meta(m);
+	uint8_t *p;
+
+	if (nb == 0)
+		return;
+	s->next_address++;
+	memcpy(&meta->resolved, result->addresses[s->next_address % nb], 4);
+	p = nb == 1 ? NULL : (void *)rte_pktmbuf_append(m, (uint16_t)(nb * 4));
+	if (p == NULL)
+		return; // one, or no room: the first has to do
+	for (unsigned i = 0; i < nb; i++)
+		memcpy(p + i * 4, result->addresses[(s->next_address + i) % nb], 4);
+	meta->token = nb;
+}
+
 // The OPEN goes back to its worker with an address, or with the reason why there is none.
 static void
 open_resolved(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_result *result)
@@ -89,8 +110,7 @@ open_resolved(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver
 
 	meta->resolved = 0;
 	meta->reason = reason_of(result->result);
-	if (result->result == SL_RESOLVED_OK && result->nb_addresses != 0)
-		memcpy(&meta->resolved, result->addresses[0], 4);
+	meta->token = 0;
 	// What may be kept goes into the worker's cache first, so that the packets behind find it.
 	if (result->ttl_s != 0 && result->result <= SL_RESOLVED_NO_NAME &&
 	    sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) ==
@@ -99,6 +119,8 @@ open_resolved(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver
 		mail_name(
 			s, meta->worker, &open, s->sessions->sessions[meta->session].tenant, result
 		);
+	if (result->result == SL_RESOLVED_OK)
+		attach(s, m, result);
 	to_worker(s, meta->worker, SL_STAGE_RESOLVED, m);
 }
 

@@ -9,6 +9,7 @@
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/quota.h>
+#include <sluice/dp/retry.h>
 #include <sluice/dp/tables.h>
 #include <sluice/dp/tally.h>
 #include <sluice/proto/fragment.h>
@@ -67,11 +68,13 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 	w->tally = sl_tally_create();
 	w->aead = sl_aead_create(SL_AEAD_BEST);
 	w->reass = create_reass();
-	if (conf->nb_names != 0)
+	if (conf->nb_names != 0) {
 		w->names = sl_names_cache_create(conf->nb_names, SOCKET_ID_ANY);
+		w->retries = rte_zmalloc("sl_retries", sizeof(*w->retries), 64);
+	}
 	if (w->flows == NULL || w->nat == NULL || w->quota == NULL || w->flow_events == NULL ||
 	    w->tally == NULL || w->aead == NULL || w->reass == NULL ||
-	    (conf->nb_names != 0 && w->names == NULL))
+	    (conf->nb_names != 0 && (w->names == NULL || w->retries == NULL)))
 		return -ENOMEM;
 	return 0;
 }
@@ -98,6 +101,8 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		rte_free(w->reass);
 		sl_aead_destroy(w->aead);
 		sl_names_cache_destroy(w->names);
+		rte_free(w->retries);
+		w->retries = NULL;
 		w->flows = NULL;
 		w->nat = NULL;
 		w->quota = NULL;

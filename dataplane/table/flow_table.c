@@ -160,6 +160,18 @@ sl_flow_index_flow_key(struct sl_flow_table *t, uint32_t index, uint16_t tenant)
 	return sl_index_add(&t->by_flow_key, hash_flow_key(t, tenant, f->flow_key), index);
 }
 
+bool
+sl_flow_rekey(struct sl_flow_table *t, uint32_t index, const struct sl_flow_key *key)
+{
+	struct sl_flow *f = &t->flows[index];
+
+	if (!sl_index_add(&t->by_key, sl_hash(&t->hash_key, key, sizeof(*key)), index))
+		return false;
+	sl_index_del(&t->by_key, sl_hash(&t->hash_key, &f->key, sizeof(f->key)), index);
+	f->key = *key;
+	return true;
+}
+
 void
 sl_flow_del(struct sl_flow_table *t, uint32_t index, uint16_t tenant, uint64_t now_ns)
 {

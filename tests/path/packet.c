@@ -56,7 +56,9 @@ static void
 put_icmp(struct rte_icmp_hdr *icmp, const struct packet_spec *s, size_t l4_bytes)
 {
 	*icmp = (struct rte_icmp_hdr){
-		.icmp_type = RTE_IP_ICMP_ECHO_REQUEST,
+		.icmp_type = s->icmp_type_code == 0 ? RTE_IP_ICMP_ECHO_REQUEST
+						    : (uint8_t)(s->icmp_type_code >> 8),
+		.icmp_code = (uint8_t)s->icmp_type_code,
 		.icmp_ident = rte_cpu_to_be_16(s->source_port),
 		.icmp_seq_nb = rte_cpu_to_be_16(s->destination_port),
 	};

@@ -20,6 +20,7 @@ struct packet_spec {
 	uint8_t protocol; // IPPROTO_ICMP (echo request), _UDP, _TCP
 	uint16_t source_port; // ICMP: id
 	uint16_t destination_port; // ICMP: sequence
+	uint16_t icmp_type_code; // type << 8 | code; 0: an echo request
 	uint8_t tos;
 	uint8_t ttl; // 0: 64
 	uint8_t tcp_flags;

@@ -67,6 +67,7 @@ struct pair {
 	char dns_name[1024]; // of the last
 	char dns_source[16]; // where it came from
 	uint32_t dns_ttl_s;
+	const char *dns_answers[4]; // addresses it answers with; none: HOST
 	unsigned nb_leaks; // frames toward a client with octets of the private network
 	unsigned nb_to_client, nb_to_host; // frames
 	bool may_leak; // a fault is injected on purpose

@@ -92,6 +92,7 @@ answer_dns(const struct pair_packet *p)
 				    .destination_port = rte_be_to_cpu_16(p->udp->src_port),
 				    .payload = message };
 	bool is_known, is_asked;
+	uint16_t nb_answers = 0;
 	char name[SL_NAME_TEXT_MAX];
 
 	memcpy(message, p->payload, nb_bytes);
@@ -107,12 +108,23 @@ answer_dns(const struct pair_packet *p)
 		return;
 	is_known = is_asked && strcmp(name, NOBODY) != 0;
 	w = sl_answer_begin(&query, message, sizeof(message));
-	if (is_known)
+	for (unsigned i = 0; is_known && i < RTE_DIM(pair.dns_answers); i++) {
+		rte_be32_t address;
+
+		if (pair.dns_answers[i] == NULL)
+			break;
+		address = packet_ip(pair.dns_answers[i]);
+		sl_answer_record(&w, SL_DNS_A, pair.dns_ttl_s, (const uint8_t *)&address, 4);
+		nb_answers++;
+	}
+	if (is_known && nb_answers == 0) {
 		sl_answer_record(&w, SL_DNS_A, pair.dns_ttl_s, addresses[pair.dns_mode], 4);
+		nb_answers = 1;
+	}
 	spec.payload_bytes = sl_answer_end(
 		&w,
 		&query,
-		(struct sl_answer_counts){ is_known, 0, 0 },
+		(struct sl_answer_counts){ nb_answers, 0, 0 },
 		SL_DNS_RA,
 		is_known ? SL_RCODE_NOERROR : SL_RCODE_NXDOMAIN,
 		SL_EDE_NONE,

@@ -3,10 +3,22 @@
 // On entry the mbuf is an ICMP error to this node, at L3, checksum verified; on exit an ERROR record.
 // Whoever sent it does not matter and is told to nobody: what it quotes must be a packet of a flow.
 #include "error_common.h"
+#include "flow_retry.h"
 
 #include <sluice/dp/nat.h>
 
-enum edge { MALFORMED, NO_FLOW, NOT_IN_FLIGHT, LIMITED, UNSENT, HANDOVER, PACK, EDGE_COUNT };
+enum edge {
+	MALFORMED,
+	NO_FLOW,
+	NOT_IN_FLIGHT,
+	LIMITED,
+	UNSENT,
+	NEXT,
+	OUTPUT,
+	HANDOVER,
+	PACK,
+	EDGE_COUNT
+};
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "error_collect_malformed",
@@ -14,6 +26,8 @@ static const char *const edges[EDGE_COUNT] = {
 	[NOT_IN_FLIGHT] = "error_collect_not_in_flight",
 	[LIMITED] = "error_collect_limited",
 	[UNSENT] = "error_collect_unsent",
+	[NEXT] = "error_collect_next",
+	[OUTPUT] = "output",
 	[HANDOVER] = "handover",
 	[PACK] = "pack",
 };
@@ -33,6 +47,17 @@ key_of(const struct sl_quote *q, struct sl_flow_key *key)
 	memcpy(&key->source_port_be, q->l4 + 2, 2);
 	memcpy(&key->destination_port_be, q->l4, 2);
 	return true;
+}
+
+// Of a name with several addresses, that one of them cannot be reached is nobody's concern.
+static enum sl_retry
+try_next(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, const struct sl_quote *q)
+{
+	bool is_host = q->code == 0 || q->code == 1;
+
+	if (q->type != 3 || q->code == 4)
+		return SL_RETRY_TELL;
+	return sl_flow_retry(w, m, f, is_host ? SL_RETRY_UNREACHABLE : SL_RETRY_REFUSED);
 }
 
 static inline enum edge
@@ -59,6 +84,15 @@ error_collect_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return NO_FLOW;
 	if (!sl_quote_is_in_flight(&q, f->seq_up))
 		return NOT_IN_FLIGHT;
+	switch (try_next(w, m, f, &q)) {
+	case SL_RETRY_SENT:
+		return OUTPUT;
+	case SL_RETRY_TAKEN:
+		return NEXT;
+	case SL_RETRY_TELL:
+	default:
+		break;
+	}
 	if (!sl_bucket_take(&w->error_bucket, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns))
 		return LIMITED;
 	return sl_error_to_record(w, m, f, index, &q) ? PACK : UNSENT;
@@ -78,3 +112,6 @@ SL_DROP(error_collect_not_in_flight,
 	"ICMP error about a TCP segment that cannot be under way.")
 SL_DROP(error_collect_limited, SL_EXPECTED, "ICMP error beyond the limit of errors a second.")
 SL_DROP(error_collect_unsent, SL_EXPECTED, "ICMP error for a flow whose PoP is away.")
+SL_DROP(error_collect_next,
+	SL_EXPECTED,
+	"ICMP error about one of several addresses of a name; the next is tried instead.")

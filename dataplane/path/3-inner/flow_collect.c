@@ -5,6 +5,7 @@
 // On entry the mbuf is an IPv4 packet at L3 to an address of this node. What answers nothing we sent
 // is dropped: no state is made for a packet from this side.
 #include "flow_common.h"
+#include "flow_retry.h"
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/nat.h>
@@ -22,6 +23,8 @@ enum edge {
 	REJECT,
 	STREAM,
 	STRANGE,
+	OUTPUT,
+	NEXT,
 	PACK,
 	EDGE_COUNT
 };
@@ -37,6 +40,8 @@ static const char *const edges[EDGE_COUNT] = {
 	[REJECT] = "reject",
 	[STREAM] = "stream",
 	[STRANGE] = "strange",
+	[OUTPUT] = "output",
+	[NEXT] = "flow_collect_next",
 	[PACK] = "pack",
 };
 
@@ -110,6 +115,26 @@ is_too_big(struct sl_worker *w, struct rte_mbuf *m, const struct sl_flow *f)
 	return true;
 }
 
+// A RST: of a name with several addresses, it may mean that the next one is asked.
+static enum edge
+refused(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f)
+{
+	const struct rte_tcp_hdr *tcp = sl_flow_tcp(m, sl_meta(m));
+
+	// One that acknowledges our SYN and nothing else (RFC 9293 section 3.10.7.3).
+	if (!(tcp->tcp_flags & RTE_TCP_ACK_FLAG) || rte_be_to_cpu_32(tcp->recv_ack) != f->seq_up)
+		return PACK;
+	switch (sl_flow_retry(w, m, f, SL_RETRY_REFUSED)) {
+	case SL_RETRY_SENT:
+		return OUTPUT;
+	case SL_RETRY_TAKEN:
+		return NEXT;
+	case SL_RETRY_TELL:
+	default:
+		return PACK;
+	}
+}
+
 static inline enum edge
 flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 {
@@ -117,6 +142,7 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	enum sl_link_send send;
 	uint16_t l4_bytes;
 	struct sl_flow *f;
+	enum edge edge;
 
 	if (index == SL_NO_FLOW)
 		return meta->protocol == IPPROTO_TCP ? STRANGE : NO_FLOW;
@@ -132,6 +158,12 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	if (send != SL_SEND_DATA && send != SL_SEND_ACCEPT_DATA)
 		return UNSENT;
 	l4_bytes = sl_flow_l4_bytes(m, meta);
+	if (meta->protocol == IPPROTO_TCP &&
+	    unlikely(sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_RST_FLAG)) {
+		edge = refused(w, m, f);
+		if (edge != PACK)
+			return edge;
+	}
 	if (meta->protocol == IPPROTO_TCP)
 		sl_tcp_track(f, sl_flow_tcp(m, meta), l4_bytes, SL_DOWN);
 	if (unlikely(f->pkts_down == 0))
@@ -181,3 +213,6 @@ SL_DROP(flow_collect_checksum,
 	SL_PEER_FAULT,
 	"Answer to a query of our own whose UDP checksum is wrong.")
 SL_DROP(flow_collect_unsent, SL_EXPECTED, "Answer for a flow whose PoP is away.")
+SL_DROP(flow_collect_next,
+	SL_EXPECTED,
+	"Refusal by one of several addresses of a name; the next is tried instead.")

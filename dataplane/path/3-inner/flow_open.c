@@ -4,6 +4,7 @@
 // address for goes to the session thread and comes back with one (meta->resolved). On exit to
 // ip4_output the mbuf is the packet the OPEN carried; an ACCEPT goes to tunnel_pack beside it.
 #include "flow_host.h"
+#include "flow_retry.h"
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/names_cache.h>
@@ -128,44 +129,74 @@ reject(struct rte_mbuf *m, const struct opening *o, uint8_t reason)
 	return REJECT;
 }
 
-// The private address: as given, from this worker's cache, or as the session thread found it. False:
-// not known here.
+// What the session thread found: one address in the metadata, or several behind the record.
+static void
+take_resolved(struct rte_mbuf *m, struct sl_pool *pool)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	uint32_t nb = meta->token, nb_bytes = nb * sizeof(rte_be32_t);
+
+	pool->addresses[0] = meta->resolved;
+	pool->nb = meta->resolved != 0;
+	if (nb == 0 || nb > SL_MAIL_ADDRESSES || rte_pktmbuf_data_len(m) <= nb_bytes)
+		return;
+	memcpy(pool->addresses,
+	       rte_pktmbuf_mtod_offset(m, uint8_t *, rte_pktmbuf_data_len(m) - nb_bytes),
+	       nb_bytes);
+	pool->nb = (uint8_t)nb;
+}
+
+// The private addresses: as given, from this worker's cache, or as the session thread found them.
+// False: not known here. None and a reason: there is none.
 static bool
-find_address(
+find_pool(
 	struct sl_worker *w,
-	const struct sl_meta *meta,
+	struct rte_mbuf *m,
 	const struct opening *o,
-	rte_be32_t *address,
+	struct sl_pool *pool,
 	uint8_t *reason
 )
 {
 	struct sl_names_entry *entry;
+	const char *name = (const char *)o->open.destination;
 
-	*reason = SL_CLOSE_DONE;
+	pool->nb = 0;
+	*reason = sl_meta(m)->reason;
 	if (o->open.destination_kind == SL_DESTINATION_IP4) {
-		memcpy(address, o->open.destination, 4);
+		memcpy(pool->addresses, o->open.destination, 4);
+		pool->nb = 1;
 		return true;
 	}
-	if (meta->stage == SL_STAGE_RESOLVED) {
-		*address = meta->resolved;
-		*reason = meta->resolved == 0 ? meta->reason : SL_CLOSE_DONE;
+	if (sl_meta(m)->stage == SL_STAGE_RESOLVED) {
+		take_resolved(m, pool);
 		return true;
 	}
 	entry = sl_names_cache_find(
-		w->names,
-		o->tenant,
-		(const char *)o->open.destination,
-		o->open.destination_bytes,
-		w->now_ns
+		w->names, o->tenant, name, o->open.destination_bytes, w->now_ns
 	);
 	if (entry == NULL)
 		return false;
-	*address = 0;
-	if (entry->nb_addresses != 0)
-		*address = entry->addresses[entry->next++ % entry->nb_addresses];
-	else
-		*reason = entry->reason;
+	*reason = entry->reason;
+	// Each new flow begins with the next of them.
+	for (unsigned i = 0; i < entry->nb_addresses; i++)
+		pool->addresses[pool->nb++] = entry->addresses
+						      [(entry->next + i) % entry->nb_addresses];
+	entry->next++;
 	return true;
+}
+
+// Leave what this connector may not reach out of the pool; what failed lately goes last.
+static void
+filter(const struct sl_worker *w, const struct opening *o, struct sl_pool *pool)
+{
+	uint8_t nb = 0;
+
+	for (unsigned i = 0; i < pool->nb; i++)
+		if (is_allowed(w, o, pool->addresses[i]))
+			pool->addresses[nb++] = pool->addresses[i];
+	pool->nb = nb;
+	if (nb > 1)
+		sl_retry_order(w, pool, o->open.protocol, rte_cpu_to_be_16(o->open.port));
 }
 
 static uint32_t
@@ -265,7 +296,7 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 	struct sl_meta *meta = sl_meta(m);
 	struct opening o = { .peer = sl_flow_peer(w, meta->session, meta->lane),
 			     .tenant = w->sessions->sessions[meta->session].tenant };
-	rte_be32_t address = 0;
+	struct sl_pool pool;
 	uint32_t index;
 	enum edge edge;
 	bool is_new;
@@ -287,18 +318,21 @@ flow_open_verdict(struct sl_worker *w, struct rte_mbuf *m, struct rte_mbuf **acc
 			return HANDOVER;
 		if (sl_open_missed(o.open.open_flags, false, true) == SL_OPEN_REJECT)
 			return reject(m, &o, SL_CLOSE_NO_FLOW);
-		if (!find_address(w, meta, &o, &address, &reason)) {
+		if (!find_pool(w, m, &o, &pool, &reason)) {
 			meta->punt = SL_PUNT_OPEN;
 			meta->worker = (uint8_t)w->idx;
 			return PUNT;
 		}
-		if (address == 0)
+		if (pool.nb == 0)
 			return reject(m, &o, reason);
-		if (!is_allowed(w, &o, address))
+		filter(w, &o, &pool);
+		if (pool.nb == 0)
 			return reject(m, &o, SL_CLOSE_POLICY);
-		index = create(w, &o, address, &reason);
+		index = create(w, &o, pool.addresses[0], &reason);
 		if (index == SL_NO_FLOW)
 			return reject(m, &o, reason);
+		if (pool.nb > 1)
+			sl_flow_retry_note(w, index, &pool);
 	}
 	edge = accept_flow(w, m, &o, index, accept);
 	if (is_new)

@@ -51,6 +51,10 @@ uint32_t sl_flow_find_by_flow_key(
 // Put the flow, whose `flow_key` is filled in, under (tenant, flow_key). False when out of room.
 [[nodiscard]] bool sl_flow_index_flow_key(struct sl_flow_table *t, uint32_t index, uint16_t tenant);
 
+// Give the flow another key, that no flow has. False when out of room: it keeps the one it has.
+[[nodiscard]] bool
+sl_flow_rekey(struct sl_flow_table *t, uint32_t index, const struct sl_flow_key *key);
+
 // Take the flow out of both indexes and let its slot rest.
 void sl_flow_del(struct sl_flow_table *t, uint32_t index, uint16_t tenant, uint64_t now_ns);
 

@@ -131,6 +131,7 @@ struct sl_reass;
 struct sl_names_cache;
 struct sl_nat;
 struct sl_flow_events;
+struct sl_retries;
 struct sl_quota;
 struct sl_tally;
 struct sl_trace;
@@ -149,6 +150,7 @@ struct sl_worker {
 	struct sl_nat *nat; // worker: rw; connector and own queries
 	struct sl_flow_events *flow_events; // worker: rw, control: reads the ring
 	struct sl_quota *quota; // worker: rw, others: ro; what clients and tenants use
+	struct sl_retries *retries; // worker: rw; connector: names with several addresses
 	struct sl_names_cache *names; // worker: rw; connector: name -> private addresses
 	struct sl_aead *aead; // worker: rw
 	struct sl_reass *reass; // worker: rw; records in fragments, of the lanes it owns
