@@ -7,6 +7,8 @@
 #include <sluice/ctrl/clock.h>
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/seccomp.h>
+#include <sluice/dp/flow_table.h>
+#include <sluice/dp/nat.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@ struct control {
 	uint64_t next_tick_ns;
 	uint64_t nb_refused_said; // system calls
 	uint32_t generation;
+	uint64_t nb_no_port, nb_no_room; // flows refused so far, as last told
 };
 
 // ---- Reload ------------------------------------------------------------------------------------------
@@ -207,6 +210,35 @@ report_refused_calls(struct daemon *d)
 	d->control->nb_refused_said = nb;
 }
 
+// Say that flows are refused for want of a port or of room, while they are. The log's own limit keeps
+// this to some lines a minute.
+static void
+check_room(struct daemon *d)
+{
+	uint64_t nb_no_port = 0, nb_no_room = 0;
+
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++) {
+		const struct sl_worker *w = sl_dp_worker(d->dp, k);
+
+		nb_no_port += w->nat->nb_exhausted;
+		nb_no_room += w->flows->nb_full;
+	}
+	if (nb_no_port != d->control->nb_no_port)
+		sl_log(SL_LOG_WARNING,
+		       "ports-exhausted",
+		       "no port is left toward a host: %llu flows refused; more "
+		       "connector.nat_addresses "
+		       "help",
+		       (unsigned long long)nb_no_port);
+	if (nb_no_room != d->control->nb_no_room)
+		sl_log(SL_LOG_WARNING,
+		       "flows-full",
+		       "the flow table is full: %llu flows refused; limits.flows sets its size",
+		       (unsigned long long)nb_no_room);
+	d->control->nb_no_port = nb_no_port;
+	d->control->nb_no_room = nb_no_room;
+}
+
 void
 control_tick(struct daemon *d)
 {
@@ -217,6 +249,7 @@ control_tick(struct daemon *d)
 		return;
 	d->control->next_tick_ns = now_ns + TICK_NS;
 	report_refused_calls(d);
+	check_room(d);
 	check_underlay(d);
 	check_session(d);
 	check_store(d);
