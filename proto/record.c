@@ -252,7 +252,9 @@ sl_resolve_put(uint8_t *p, const struct sl_resolve *resolve)
 	uint16_t length = (uint16_t)(sizeof(*w) + resolve->nb_bytes);
 
 	sl_rec_put_fixed(p, SL_RECORD_RESOLVE, 0, 0, 0, length);
-	*w = (struct sl_wire_resolve){ .is_answer = resolve->is_answer };
+	*w = (struct sl_wire_resolve){ .is_answer = resolve->is_answer,
+				       .has_more = resolve->has_more };
+	sl_put16(w->offset_be, resolve->offset);
 	sl_put32(w->token_be, resolve->token);
 	return SL_RESOLVE_HEAD_BYTES;
 }
@@ -262,15 +264,22 @@ sl_resolve_parse(const struct sl_rec *rec, struct sl_resolve *resolve)
 {
 	const struct sl_wire_resolve *w = (const struct sl_wire_resolve *)rec->body;
 
-	if (rec->nb_bytes < sizeof(*w) + 12)
+	if (rec->nb_bytes <= sizeof(*w))
+		return SL_BODY_SHORT;
+	if (sl_get16(w->offset_be) == 0 && rec->nb_bytes < sizeof(*w) + 12)
 		return SL_BODY_SHORT;
 	if (rec->flow != 0 || rec->generation != 0)
 		return SL_BODY_HEADER;
-	if (w->is_answer > 1)
+	// A question is always whole, and nothing stands beyond what a message can be long.
+	if (w->is_answer > 1 || w->has_more > 1 ||
+	    (!w->is_answer && (w->has_more != 0 || sl_get16(w->offset_be) != 0)) ||
+	    sl_get16(w->offset_be) + (rec->nb_bytes - sizeof(*w)) > UINT16_MAX)
 		return SL_BODY_VALUE;
 	*resolve = (struct sl_resolve){
 		.token = sl_get32(w->token_be),
 		.is_answer = w->is_answer != 0,
+		.has_more = w->has_more != 0,
+		.offset = sl_get16(w->offset_be),
 		.message = rec->body + sizeof(*w),
 		.nb_bytes = rec->nb_bytes - (uint32_t)sizeof(*w),
 	};

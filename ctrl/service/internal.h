@@ -61,8 +61,19 @@ struct tenant {
 	bool is_compiled;
 };
 
+// Pieces of long answers, by the hold they are for.
+#define NB_GATHERS 16u
+struct gather {
+	uint32_t hold, session;
+	uint64_t started_ns;
+	uint32_t nb_got, nb_bytes; // octets so far, and in all; 0: not known yet
+	bool is_used;
+	uint8_t *bytes; // SL_DNS_MESSAGE_MAX; NULL: not needed so far
+};
+
 struct peers;
 struct clients;
+struct sl_resolve;
 struct keys;
 
 struct sl_service {
@@ -89,6 +100,7 @@ struct sl_service {
 	bool is_busy; // more punts wait than a turn takes: handshakes need cookies
 	uint64_t now_ns;
 	uint64_t next_second_ns; // for what is done once a second
+	struct gather gathers[NB_GATHERS];
 	struct sl_service_stats stats;
 	uint8_t message[SL_DNS_MESSAGE_MAX]; // a long answer being made
 };
@@ -165,6 +177,14 @@ void resolving_open(struct sl_service *s, struct rte_mbuf *m);
 void resolving_client_query(struct sl_service *s, struct rte_mbuf *m);
 void resolving_record(struct sl_service *s, struct rte_mbuf *m);
 unsigned resolving_work(struct sl_service *s);
+
+// ---- gather.c: long answers in pieces (PoP) ------------------------------------------------------
+
+// Take in a piece of an answer. The whole message when this was what it lacked, else NULL.
+const uint8_t *gather_piece(
+	struct sl_service *s, uint32_t session, const struct sl_resolve *piece, size_t *nb_bytes
+);
+void gather_free(struct sl_service *s);
 
 // ---- streaming.c: DNS over TCP and TLS ----------------------------------------------------------
 

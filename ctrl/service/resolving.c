@@ -12,6 +12,7 @@
 #define NAMES_MAX       16384u
 #define PROBE_NS        (20 * SL_NS_PER_S)
 #define PROBE_RETRY_NS  (1 * SL_NS_PER_S)
+#define PIECE_BYTES     1120u // of a message: a record of it passes every path of a lane whole
 #define COOKIE_NOBODY   UINT64_MAX // an index no hold has
 
 int
@@ -162,6 +163,28 @@ resolving_open(struct sl_service *s, struct rte_mbuf *m)
 
 // ---- RESOLVE at the connector ----------------------------------------------------------------------
 
+static bool
+send_piece(struct sl_service *s, uint32_t session, uint16_t lane, const struct sl_resolve *piece)
+{
+	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
+	uint8_t *p;
+
+	p = m == NULL ? NULL
+		      : (void *)rte_pktmbuf_append(
+				m, (uint16_t)(SL_RESOLVE_HEAD_BYTES + piece->nb_bytes)
+			);
+	if (p == NULL) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	memcpy(p + sl_resolve_put(p, piece), piece->message, piece->nb_bytes);
+	sl_meta(m)->session = session;
+	sl_meta(m)->lane = lane;
+	to_worker(s, lane % sl_dp_nb_workers(s->dp), SL_STAGE_SEAL, m);
+	return true;
+}
+
+// In as many pieces as it takes.
 static void
 send_resolve(
 	struct sl_service *s,
@@ -173,22 +196,19 @@ send_resolve(
 	size_t nb_bytes
 )
 {
-	struct sl_resolve resolve = { .token = token,
-				      .is_answer = is_answer,
-				      .nb_bytes = (uint32_t)nb_bytes };
-	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
-	uint8_t *p;
+	bool is_sent = true;
 
-	p = m == NULL ? NULL
-		      : (void *)rte_pktmbuf_append(m, (uint16_t)(SL_RESOLVE_HEAD_BYTES + nb_bytes));
-	if (p == NULL) {
-		rte_pktmbuf_free(m);
-		return;
+	for (size_t at = 0; at < nb_bytes && is_sent; at += PIECE_BYTES) {
+		size_t nb = RTE_MIN(nb_bytes - at, (size_t)PIECE_BYTES);
+		struct sl_resolve piece = { .token = token,
+					    .is_answer = is_answer,
+					    .has_more = at + nb < nb_bytes,
+					    .offset = (uint16_t)at,
+					    .message = message + at,
+					    .nb_bytes = (uint32_t)nb };
+
+		is_sent = send_piece(s, session, lane, &piece);
 	}
-	memcpy(p + sl_resolve_put(p, &resolve), message, nb_bytes);
-	sl_meta(m)->session = session;
-	sl_meta(m)->lane = lane;
-	to_worker(s, lane % sl_dp_nb_workers(s->dp), SL_STAGE_SEAL, m);
 }
 
 static void
@@ -373,9 +393,15 @@ resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_re
 	struct sl_query query;
 	struct rte_mbuf *m;
 	uint16_t nb_bytes;
+	const uint8_t *answer = resolve->message;
+	size_t nb_answer = resolve->nb_bytes;
 
-	if (resolve->token >= NB_HOLDS ||
+	if (resolve->token >= NB_HOLDS || s->holds.slots[resolve->token].kind != HOLD_ASK ||
 	    s->holds.slots[resolve->token].key != sl_meta(record)->session)
+		return;
+	if (resolve->has_more || resolve->offset != 0)
+		answer = gather_piece(s, sl_meta(record)->session, resolve, &nb_answer);
+	if (answer == NULL)
 		return;
 	m = hold_take(s, resolve->token, HOLD_ASK);
 	if (m == NULL)
@@ -388,8 +414,8 @@ resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_re
 		    &scrubbed,
 		    &query,
 		    NULL,
-		    resolve->message,
-		    resolve->nb_bytes,
+		    answer,
+		    nb_answer,
 		    out,
 		    room,
 		    sl_meta(m)->stream != 0 ? room : RTE_MIN((size_t)query.edns_bytes, room)

@@ -247,6 +247,7 @@ sl_service_free(struct sl_service *s)
 	clients_free(s);
 	peers_free(s);
 	keys_free(s);
+	gather_free(s);
 	resolving_free(s);
 	forwarding_free(s);
 	names_free(s);

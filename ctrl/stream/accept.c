@@ -133,4 +133,3 @@ conns_accept(struct sl_streams *s, unsigned which)
 		}
 	}
 }
-

@@ -70,6 +70,16 @@ def long_answer(lab):
     expect(len(text.splitlines()), len(direct.answers), "over TLS")
 
 
+@case("A4: a long answer of the private DNS comes whole over TCP, from the connector's own second try")
+def long_private_answer(lab):
+    direct = lab.dig("private", "long.dev.corp.example", "TXT", "+tcp",
+                     server=topology.PRIVATE_ADDRESSES["private"]["dns"])
+    expect(len(direct.answers), 60)
+    through = lab.dig("client", "long.dev.corp.example", "TXT")
+    expect(through.status, "NOERROR")
+    expect(sorted(through.data("TXT")), sorted(direct.data("TXT")))
+
+
 @case("A14: questions behind each other on one connection are all answered, in any order")
 def pipelined(lab):
     names = [f"pipe-{i}.dev.corp.example" for i in range(20)] + [GIT] * 20 + \

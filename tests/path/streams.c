@@ -166,7 +166,9 @@ send_out(uint32_t socket, uint8_t flags, uint32_t seq)
 	sl_meta(m)->protocol = IPPROTO_TCP;
 	sl_meta(m)->stage = SL_STAGE_STREAM;
 	sl_meta(m)->stream = socket;
-	CU_ASSERT_EQUAL_FATAL(sl_dp_send_stream(path_dp(pair.connector), socket % PATH_WORKERS, m), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		sl_dp_send_stream(path_dp(pair.connector), socket % PATH_WORKERS, m), 0
+	);
 	path_run();
 }
 

@@ -6,6 +6,8 @@ from .topology import ABSENT, PRIVATE_ADDRESSES, PUBLIC_ADDRESSES
 
 SOA = "@ 300 SOA ns admin 1 3600 600 86400 30\n@ 300 NS ns\n"
 BIG_TXT = "\n".join(f'big 300 TXT "{nb:02d} {"x" * 200}"' for nb in range(9))
+# More than two packets hold, behind a connector.
+LONG_TXT = "\n".join(f'long.dev 300 TXT "{nb:02d} {"y" * 230}"' for nb in range(60))
 
 ZONES = {
     "private": {
@@ -29,6 +31,7 @@ build.dev 300 A {dev}
 closed.dev 300 A {closed}
 absent.dev 300 A {absent}
 payroll 300 A {payroll}
+""" + LONG_TXT + """
 payroll 300 TXT "the payroll of tenant one"
 hidden 300 A {hidden}
 brief 0 A {git}

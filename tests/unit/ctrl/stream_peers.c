@@ -30,9 +30,8 @@ end(void)
 static struct peer_key
 key_of(uint32_t n)
 {
-	return (struct peer_key){
-		.client = 1 + n % 100, .scope = 7, .address = n, .resolver = RTE_BE32(0x645f00fb)
-	};
+	return (struct peer_key
+	){ .client = 1 + n % 100, .scope = 7, .address = n, .resolver = RTE_BE32(0x645f00fb) };
 }
 
 static void

@@ -311,6 +311,21 @@ test_error_and_resolve(void)
 	CU_ASSERT_PTR_EQUAL(got.message, p + SL_RESOLVE_HEAD_BYTES);
 	rec.nb_bytes--;
 	CU_ASSERT_EQUAL(sl_resolve_parse(&rec, &got), SL_BODY_SHORT);
+	// A piece may be short; it ends within what a message can be long, and a question is no piece.
+	resolve.has_more = true;
+	resolve.offset = 65530;
+	resolve.nb_bytes = 5;
+	sl_resolve_put(p, &resolve);
+	CU_ASSERT_EQUAL(sl_rec_parse(p, 21, &rec, &used), SL_REC_OK);
+	CU_ASSERT_EQUAL(sl_resolve_parse(&rec, &got), SL_BODY_OK);
+	CU_ASSERT(got.has_more && got.offset == 65530 && got.nb_bytes == 5);
+	resolve.offset = 65531;
+	sl_resolve_put(p, &resolve);
+	CU_ASSERT_EQUAL(sl_resolve_parse(&rec, &got), SL_BODY_VALUE);
+	resolve.offset = 12;
+	resolve.is_answer = false;
+	sl_resolve_put(p, &resolve);
+	CU_ASSERT_EQUAL(sl_resolve_parse(&rec, &got), SL_BODY_VALUE);
 }
 
 static const struct sl_test_case cases[] = {

@@ -281,11 +281,14 @@ unsigned sl_error_put(
 );
 enum sl_body_verdict sl_error_parse(const struct sl_rec *rec, struct sl_error *error);
 
-// RESOLVE. The DNS message (at least its 12-octet header) is the rest of the body.
+// RESOLVE. The DNS message (at least its 12-octet header) is the rest of the body. An answer too long for a
+// record comes in pieces, each a RESOLVE with its offset; all but the last say that more follows.
 #define SL_RESOLVE_HEAD_BYTES 16u // record header and body before the message
 struct sl_resolve {
 	uint32_t token;
 	bool is_answer;
+	bool has_more; // not the last piece
+	uint16_t offset; // of the piece
 	const uint8_t *message;
 	uint32_t nb_bytes;
 };

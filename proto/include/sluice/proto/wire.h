@@ -133,7 +133,8 @@ static_assert(sizeof(struct sl_wire_error) == 8, "ERROR body is 8 octets");
 struct sl_wire_resolve {
 	uint8_t token_be[4]; // asker's, echoed
 	uint8_t is_answer;
-	uint8_t reserved[3];
+	uint8_t has_more; // of an answer in pieces: not the last
+	uint8_t offset_be[2]; // of the piece in the message
 };
 
 // HEARTBEAT body. The receiver of a ping echoes it as a pong on the same lane.
