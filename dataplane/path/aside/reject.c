@@ -207,7 +207,14 @@ fill_quote(struct rte_ipv4_hdr *quote, const struct sl_flow *flow, struct sl_ip4
 	} else {
 		memcpy(l4, &flow->key.source_port_be, 2);
 		memcpy(l4 + 2, &flow->key.destination_port_be, 2);
-		l4[5] = 8;
+		if (protocol == IPPROTO_TCP) {
+			// The SYN: an error about a number that is not under way is not believed.
+			rte_be32_t seq = rte_cpu_to_be_32(flow->seq_up - 1);
+
+			memcpy(l4 + 4, &seq, 4);
+		} else {
+			l4[5] = 8;
+		}
 	}
 	sl_ip4_fill(quote, ends, protocol, sizeof(*quote) + 8, 0, TTL, 0);
 	return sizeof(*quote) + 8;
