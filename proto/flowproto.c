@@ -42,7 +42,7 @@ send_opener(struct sl_flow_link *link, uint32_t now_ds)
 static enum sl_link_send
 send_acceptor(struct sl_flow_link *link, uint32_t now_ds)
 {
-	if (link->state == SL_LINK_WAITING)
+	if (link->state == SL_LINK_WAITING || link->state == SL_LINK_REOPENING)
 		return SL_SEND_NOTHING;
 	link->asked_ds = now_ds | 1;
 	return SL_SEND_ACCEPT_DATA;
@@ -64,6 +64,49 @@ sl_link_send_rare(struct sl_flow_link *link, uint16_t epoch, uint32_t now_ds)
 						   : send_acceptor(link, now_ds);
 }
 
+enum sl_link_reopen
+sl_link_reopen(struct sl_flow_link *link, uint16_t epoch, uint16_t lane, uint32_t now_ds)
+{
+	enum sl_link_reopen reopen = SL_REOPEN_FIRST;
+
+	if ((link->flags & SL_LINK_OPENER) != 0 || link->state == SL_LINK_CLOSED)
+		return SL_REOPEN_NO;
+	if (link->epoch == epoch) {
+		if (link->state != SL_LINK_REOPENING ||
+		    now_ds - link->asked_ds < SL_REOPEN_EVERY_DS)
+			return SL_REOPEN_NO;
+		reopen = SL_REOPEN_AGAIN;
+	}
+	sl_link_void(link);
+	link->state = SL_LINK_REOPENING;
+	link->epoch = epoch;
+	link->lane = lane;
+	link->asked_ds = now_ds;
+	return reopen;
+}
+
+bool
+sl_link_reopened(
+	struct sl_flow_link *link, struct sl_link_peer peer, uint32_t flow, uint8_t generation
+)
+{
+	if (link->state != SL_LINK_CLOSED &&
+	    (link->session != peer.session || (link->flags & SL_LINK_OPENER) == 0))
+		return false;
+	*link = (struct sl_flow_link){
+		.peer_flow = flow,
+		.session = peer.session,
+		.epoch = peer.epoch,
+		.lane = peer.lane,
+		.peer_generation = generation,
+		.own_generation = link->own_generation,
+		.state = SL_LINK_OPEN,
+		.flags = SL_LINK_OPENER,
+		.owner_data = link->owner_data,
+	};
+	return true;
+}
+
 enum sl_link_verdict
 sl_link_accepted(
 	struct sl_flow_link *link,
@@ -74,7 +117,7 @@ sl_link_accepted(
 {
 	if (!sl_link_matches(link, generation, peer))
 		return SL_LINK_DROP_STALE;
-	if ((link->flags & SL_LINK_OPENER) == 0)
+	if ((link->flags & SL_LINK_OPENER) == 0 && link->state != SL_LINK_REOPENING)
 		return SL_LINK_IGNORE;
 	link->peer_flow = accept->flow;
 	link->peer_generation = accept->generation;
@@ -106,7 +149,7 @@ sl_link_rejected(struct sl_flow_link *link, uint8_t generation, struct sl_link_p
 {
 	if (!sl_link_matches(link, generation, peer))
 		return SL_LINK_DROP_STALE;
-	if ((link->flags & SL_LINK_OPENER) == 0)
+	if ((link->flags & SL_LINK_OPENER) == 0 && link->state != SL_LINK_REOPENING)
 		return SL_LINK_IGNORE;
 	sl_link_close(link);
 	return SL_LINK_REJECTED;

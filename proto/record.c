@@ -345,3 +345,50 @@ sl_lane_report_parse(const struct sl_rec *rec, struct sl_lane_report *report)
 	report->owner = w->owner;
 	return report->lane < SL_WIRE_MAX_LANES ? SL_BODY_OK : SL_BODY_VALUE;
 }
+
+uint8_t *
+sl_ticket_record_put(uint8_t p[SL_REC_TICKET_BYTES], uint32_t flow, uint8_t generation)
+{
+	sl_rec_put_fixed(p, SL_RECORD_TICKET, 0, generation, flow, SL_WIRE_TICKET_BYTES);
+	return p + SL_REC_HEAD_BYTES;
+}
+
+enum sl_body_verdict
+sl_ticket_record_parse(const struct sl_rec *rec, const uint8_t **ticket)
+{
+	if (rec->nb_bytes < SL_WIRE_TICKET_BYTES)
+		return SL_BODY_SHORT;
+	if (rec->generation == 0)
+		return SL_BODY_HEADER;
+	*ticket = rec->body;
+	return SL_BODY_OK;
+}
+
+void
+sl_reopen_put(uint8_t p[SL_REOPEN_BODY_BYTES], const struct sl_reopen *reopen)
+{
+	struct sl_wire_reopen *w = (struct sl_wire_reopen *)p;
+
+	*w = (struct sl_wire_reopen){ .generation = reopen->generation };
+	sl_put32(w->flow_be, reopen->flow);
+	memcpy(w->ticket, reopen->ticket, sizeof(w->ticket));
+}
+
+enum sl_body_verdict
+sl_reopen_parse(const struct sl_rec *rec, struct sl_reopen *reopen)
+{
+	const struct sl_wire_reopen *w = (const struct sl_wire_reopen *)rec->body;
+
+	if (rec->nb_bytes < sizeof(*w))
+		return SL_BODY_SHORT;
+	if (rec->flow != 0 || rec->generation != 0)
+		return SL_BODY_HEADER;
+	*reopen = (struct sl_reopen){
+		.flow = sl_get32(w->flow_be),
+		.generation = w->generation,
+		.ticket = w->ticket,
+		.transport = rec->body + sizeof(*w),
+		.nb_transport_bytes = rec->nb_bytes - (uint32_t)sizeof(*w),
+	};
+	return w->generation == 0 ? SL_BODY_VALUE : SL_BODY_OK;
+}

@@ -10,6 +10,7 @@
 #include <sluice/dp/meta.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/session.h>
+#include <sluice/dp/tickets.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/fragment.h>
 #include <sluice/proto/keypair.h>
@@ -102,6 +103,15 @@ index_bytes(uint64_t nb_records)
 	return (nb + nb / 64 + 8) * sizeof(struct sl_index_bucket);
 }
 
+// As sl_tickets_create() reckons.
+static uint64_t
+ticket_bytes(const struct sl_config *config, uint64_t nb_records)
+{
+	if (config->node.role != SL_ROLE_CONNECTOR)
+		return SL_TICKETS_HONOURED * sizeof(uint64_t);
+	return RTE_MAX(nb_records / 16, 16u) * SL_TICKET_WAYS * sizeof(struct sl_ticket_entry);
+}
+
 static uint64_t
 names_bytes(const struct sl_config *config)
 {
@@ -156,6 +166,7 @@ sl_config_memory(const struct sl_config *config)
 	if (config->node.role == SL_ROLE_CONNECTOR)
 		m.flow_index_bytes += nb_workers *
 			(index_bytes(worker_flows) + worker_flows * sizeof(struct sl_nat_rest));
+	m.flow_index_bytes += nb_workers * ticket_bytes(config, worker_flows);
 	m.mbufs_bytes = m.nb_mbufs * mbuf_bytes(config);
 	m.fragments_bytes = nb_workers * fragments_bytes();
 	m.sessions_bytes = config->limits.sessions * session_bytes(config);

@@ -6,6 +6,7 @@
 #include <sluice/ctrl/compile.h>
 #include <sluice/dp/plain.h>
 #include <sluice/dp/quota.h>
+#include <sluice/proto/flowkey.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -294,6 +295,38 @@ fill_pops(struct daemon *d, struct snapshot *s)
 	return 0;
 }
 
+// What a client is known by over restarts: its name and, with WireGuard, its key.
+static uint64_t
+mark_of(const struct snapshot *s, const struct sl_client *client, const uint8_t *public_key)
+{
+	uint8_t message[6 + 32 + 256] = "client", mark[16];
+	size_t nb_bytes = strnlen(client->name, 256);
+	uint64_t word;
+
+	if (public_key != NULL)
+		memcpy(message + 6, public_key, 32);
+	memcpy(message + 38, client->name, nb_bytes);
+	sl_siphash128(s->tenants[client->tenant].flow_secret, message, 38 + nb_bytes, mark);
+	memcpy(&word, mark, sizeof(word));
+	return word;
+}
+
+static void
+mark_clients(struct snapshot *s)
+{
+	for (uint32_t id = 0; id < s->dp.nb_clients; id++)
+		if (s->clients[id].is_live)
+			s->clients[id].mark = mark_of(s, &s->clients[id], NULL);
+	for (unsigned i = 0; i < s->nb_peers; i++) {
+		const struct sl_service_peer *p = &s->peers[i];
+
+		if (p->client != SL_NO_CLIENT && p->client < s->dp.nb_clients)
+			s->clients[p->client].mark = mark_of(
+				s, &s->clients[p->client], p->public_key
+			);
+	}
+}
+
 static int
 fill(struct daemon *d, struct snapshot *s, struct sl_config_errors *errors)
 {
@@ -319,6 +352,8 @@ fill(struct daemon *d, struct snapshot *s, struct sl_config_errors *errors)
 		ret = fill_pops(d, s);
 	if (ret == 0)
 		ret = wireguard_sessions(d, s);
+	if (ret == 0)
+		mark_clients(s);
 	return ret == 0 ? fill_allow(d, s) : ret;
 }
 

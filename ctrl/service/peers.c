@@ -123,6 +123,8 @@ confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event
 	session->network = e->network;
 	session->nb_lanes = keypair->nb_lanes;
 	session->peer_workers = keypair->peer_workers;
+	session->has_tickets = (event->agreement.capabilities & SL_HELLO_TICKETS) != 0;
+	memcpy(session->public_key, e->public_key, sizeof(session->public_key));
 	if (!e->is_up) {
 		// Endpoints first: a worker that sees the key must know where to send.
 		mail_endpoint(s, e);
@@ -304,6 +306,17 @@ look_for_life(struct sl_service *s, struct entry *e)
 	}
 }
 
+// Tickets are dated by it.
+static void
+keep_wall(struct sl_service *s)
+{
+	atomic_store_explicit(
+		&s->sessions->wall_s,
+		(uint32_t)(service_clocks(s).wall_ns / SL_NS_PER_S),
+		memory_order_relaxed
+	);
+}
+
 // Initiations need a floor of their timestamps on disk; see tai64n.h.
 static void
 keep_floor(struct sl_service *s)
@@ -377,6 +390,7 @@ peers_work(struct sl_service *s)
 	if (is_liveness_due) {
 		p->next_liveness_ns = s->now_ns + LIVENESS_NS;
 		keep_floor(s);
+		keep_wall(s);
 	}
 	return nb_done;
 }
@@ -512,7 +526,10 @@ peers_create(struct sl_service *s, const struct sl_service_conf *conf)
 		.nb_workers = (uint16_t)sl_dp_nb_workers(s->dp),
 		.incarnation = service_random(NULL),
 		.ciphers = SL_HELLO_AES | SL_HELLO_CHACHA20,
+		.capabilities = SL_HELLO_TICKETS,
 	};
+	s->sessions->incarnation = p->local.hello.incarnation;
+	keep_wall(s);
 	p->local.context = s;
 	p->local.by_public = by_public;
 	p->local.by_index = by_index;

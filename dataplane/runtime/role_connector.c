@@ -34,6 +34,7 @@ const struct sl_wiring sl_role_connector[] = {
 	{ "tunnel_open", "records", "record_input" },
 	{ "record_input", "data", "flow_originate" },
 	{ "record_input", "open", "flow_open" },
+	{ "record_input", "reopen", "record_input_unknown" },
 	{ "record_input", "ended", "flow_end" },
 	{ "record_input", "error", "error_return" },
 	{ "record_input", "seal", "tunnel_pack" },

@@ -51,6 +51,8 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "tunnel_open", "records", "record_input" },
 	{ "record_input", "data", "flow_return" },
 	{ "record_input", "open", "record_input_unknown" },
+	{ "record_input", "reopen", "flow_reopen" },
+	{ "flow_reopen", "data", "flow_return" },
 	{ "record_input", "ended", "flow_end" },
 	{ "record_input", "error", "error_return" },
 	{ "record_input", "seal", "tunnel_pack" },

@@ -12,6 +12,7 @@
 #include <sluice/dp/retry.h>
 #include <sluice/dp/tables.h>
 #include <sluice/dp/tally.h>
+#include <sluice/dp/tickets.h>
 #include <sluice/proto/fragment.h>
 #include <stdlib.h>
 
@@ -66,6 +67,10 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 	w->quota = calloc(1, sizeof(*w->quota));
 	w->flow_events = sl_flow_events_create();
 	w->tally = sl_tally_create();
+	w->tickets = sl_tickets_create(
+		conf->nb_names == 0 ? 0 : RTE_MAX(conf->nb_flows / w->nb_workers, 64u),
+		SOCKET_ID_ANY
+	);
 	w->aead = sl_aead_create(SL_AEAD_BEST);
 	w->reass = create_reass();
 	if (conf->nb_names != 0) {
@@ -73,7 +78,7 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 		w->retries = rte_zmalloc("sl_retries", sizeof(*w->retries), 64);
 	}
 	if (w->flows == NULL || w->nat == NULL || w->quota == NULL || w->flow_events == NULL ||
-	    w->tally == NULL || w->aead == NULL || w->reass == NULL ||
+	    w->tally == NULL || w->tickets == NULL || w->aead == NULL || w->reass == NULL ||
 	    (conf->nb_names != 0 && (w->names == NULL || w->retries == NULL)))
 		return -ENOMEM;
 	return 0;
@@ -98,6 +103,7 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		sl_flow_table_destroy(w->flows);
 		sl_nat_destroy(w->nat);
 		sl_quota_free(w->quota);
+		sl_tickets_destroy(w->tickets);
 		rte_free(w->reass);
 		sl_aead_destroy(w->aead);
 		sl_names_cache_destroy(w->names);
@@ -110,6 +116,7 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		w->flow_events = NULL;
 		sl_tally_destroy(w->tally);
 		w->tally = NULL;
+		w->tickets = NULL;
 		w->reass = NULL;
 		w->aead = NULL;
 		w->names = NULL;

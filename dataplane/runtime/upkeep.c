@@ -10,6 +10,7 @@
 #include <sluice/dp/quota.h>
 #include <sluice/dp/reject.h>
 #include <sluice/dp/session.h>
+#include <sluice/dp/tickets.h>
 #include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/record.h>
@@ -171,6 +172,24 @@ tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason r
 	return to_self(w, m, SL_STAGE_TO_CLIENT);
 }
 
+// A flow that lasts gets a fresh ticket now and then: one may have been lost, and each is good for a
+// limited time. The sweep comes by about once a second.
+static void
+renew_ticket(struct sl_worker *w, const struct sl_flow *f)
+{
+	uint32_t age_s = (w->now_ds - f->started_ds) / 10;
+	struct rte_mbuf *m;
+
+	if ((age_s != SL_TICKET_FIRST_S && age_s % SL_TICKET_AGAIN_S != 0) || age_s == 0 ||
+	    !sl_flow_gets_ticket(w, f))
+		return;
+	m = record_mbuf(w, f->link.session, f->link.lane, SL_REC_TICKET_BYTES);
+	if (m == NULL)
+		return;
+	sl_flow_ticket_put(w, f, rte_pktmbuf_mtod(m, uint8_t *));
+	to_self(w, m, SL_STAGE_SEAL);
+}
+
 // A client's flow, each second or so: does the policy still admit it, is its session alive? Its name
 // is in use for as long as it stands.
 static void
@@ -190,6 +209,7 @@ look_at_client_flow(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 			expire(w, index, SL_CLOSE_SHUTDOWN);
 		return;
 	}
+	renew_ticket(w, f);
 	if (f->pop.name != SL_NO_NAME && (w->now_ds / 10 + index) % NAME_USE_S == 0)
 		sl_addresses_use(
 			sl_tenant_of_client(w, f->pop.client)->addresses, f->pop.name, sl_now_s(w)
@@ -245,7 +265,7 @@ look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 	sl_link_age(&f->link, idle_ds / 10);
 	if (f->kind == SL_FLOW_CLIENT)
 		look_at_client_flow(w, f, index);
-	else if (f->link.state == SL_LINK_WAITING && idle_ds > SL_FLOW_ORPHAN_S * 10)
+	else if ((f->link.state == SL_LINK_WAITING || f->link.state == SL_LINK_REOPENING) && idle_ds > SL_FLOW_ORPHAN_S * 10)
 		expire(w, index, SL_CLOSE_DONE);
 }
 

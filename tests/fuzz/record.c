@@ -22,6 +22,8 @@ parse_body(const uint8_t *data, size_t size, const struct sl_rec *rec)
 	struct sl_heartbeat beat;
 	struct sl_lane_report lane;
 	struct sl_open open;
+	struct sl_reopen reopen;
+	const uint8_t *ticket;
 
 	if (sl_open_parse(rec, &open) == SL_BODY_OK)
 		expect_inside(data, size, open.transport, open.nb_transport_bytes);
@@ -29,6 +31,12 @@ parse_body(const uint8_t *data, size_t size, const struct sl_rec *rec)
 		expect_inside(data, size, error.quoted, error.quoted_bytes);
 	if (sl_resolve_parse(rec, &resolve) == SL_BODY_OK)
 		expect_inside(data, size, resolve.message, resolve.nb_bytes);
+	if (sl_ticket_record_parse(rec, &ticket) == SL_BODY_OK)
+		expect_inside(data, size, ticket, SL_WIRE_TICKET_BYTES);
+	if (sl_reopen_parse(rec, &reopen) == SL_BODY_OK) {
+		expect_inside(data, size, reopen.ticket, SL_WIRE_TICKET_BYTES);
+		expect_inside(data, size, reopen.transport, reopen.nb_transport_bytes);
+	}
 	(void)sl_accept_parse(rec, &accept);
 	(void)sl_close_parse(rec, &reason);
 	(void)sl_heartbeat_parse(rec, &beat);

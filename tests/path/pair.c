@@ -13,6 +13,7 @@
 #include <sluice/dp/plain.h>
 #include <sluice/dp/snapshot.h>
 #include <sluice/dp/tables.h>
+#include <sluice/dp/tickets.h>
 #include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <stdlib.h>
@@ -338,6 +339,9 @@ install(struct sl_sessions *sessions, const struct sl_transport_key *t)
 	s->nb_lanes = t->nb_lanes;
 	s->peer_workers = t->peer_workers;
 	s->weight = 1;
+	s->has_tickets = !conf.no_tickets;
+	memset(s->public_key, 0xcc, sizeof(s->public_key)
+	); // of the other end; the PoP's view counts
 	atomic_store(&s->kind, SL_SESSION_TUNNEL);
 	atomic_store(&s->current, k);
 }
@@ -410,9 +414,22 @@ pair_restart_pop(void)
 		w->flows = sl_flow_table_create(nb_flows, (uint8_t)k, false, SOCKET_ID_ANY);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(w->flows);
 	}
+	for (unsigned k = 0; k < sl_dp_nb_workers(dp); k++) {
+		struct sl_worker *w = sl_dp_worker(dp, k);
+
+		sl_tickets_destroy(w->tickets);
+		w->tickets = sl_tickets_create(0, SOCKET_ID_ANY);
+	}
+	pair.pop_sessions.incarnation++;
 	// The connector learns of the new incarnation by the handshake.
 	atomic_fetch_add(&pair.connector_sessions.sessions[0].epoch, 1);
 	pair_rekey();
+}
+
+void
+pair_replace_client(void)
+{
+	clients[1].mark++;
 }
 
 void
@@ -531,6 +548,7 @@ add_clients(void)
 						     .groups = i == 0 ? GROUP_A : GROUP_B,
 						     .address = entries[i].prefix,
 						     .prefix_bits = 32,
+						     .mark = 1000 + i,
 						     .name = i == 0 ? "a" : "b" };
 	plain = sl_plain_build(entries, RTE_DIM(entries));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(plain);

@@ -87,6 +87,7 @@ struct pair_conf {
 	bool has_allow; // connector's list: git.corp.example TCP 22, 10.66.0.0/24 TCP 80
 	bool is_chacha;
 	bool serves_tcp; // DNS over TCP; the test is the stream thread
+	bool no_tickets; // one end is of a version that does not know them
 };
 
 void pair_begin(const struct pair_conf *conf);
@@ -102,6 +103,9 @@ void pair_rekey(void);
 void pair_down(void);
 // The PoP forgets all flows and comes back as a new incarnation, as after kill -9.
 void pair_restart_pop(void);
+
+// CLIENT's place is taken by another device.
+void pair_replace_client(void);
 
 // Time passes, with fresh keys as they are due.
 void pair_pass_s(unsigned s);

@@ -140,7 +140,7 @@ test_restart(void)
 	struct pair_tcp t, other;
 	uint16_t nat;
 
-	pair_begin(NULL);
+	pair_begin(&(struct pair_conf){ .no_tickets = true });
 	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
 	pair_tcp_open(&other, t.address, 33001, 80);
 	udp.destination = t.address;
@@ -200,7 +200,7 @@ test_orphans(void)
 {
 	struct pair_tcp t;
 
-	pair_begin(NULL);
+	pair_begin(&(struct pair_conf){ .no_tickets = true });
 	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
 	pair_restart_pop();
 	send_down(&t, "anybody?");

@@ -4,8 +4,8 @@
 //   reject | handover
 // On entry the mbuf is an IPv4 packet at L3 to an address of this node. What answers nothing we sent
 // is dropped: no state is made for a packet from this side.
-#include "flow_common.h"
 #include "flow_retry.h"
+#include "flow_ticket.h"
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/nat.h>
@@ -155,8 +155,8 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	if (is_too_big(w, m, f))
 		return REJECT;
 	send = sl_link_send(&f->link, sl_flow_peer(w, f->link.session, 0).epoch, w->now_ds);
-	if (send != SL_SEND_DATA && send != SL_SEND_ACCEPT_DATA)
-		return UNSENT;
+	if (unlikely(send != SL_SEND_DATA && send != SL_SEND_ACCEPT_DATA))
+		return sl_flow_try_reopen(w, m, f, index) ? PACK : UNSENT;
 	l4_bytes = sl_flow_l4_bytes(m, meta);
 	if (meta->protocol == IPPROTO_TCP &&
 	    unlikely(sl_flow_tcp(m, meta)->tcp_flags & RTE_TCP_RST_FLAG)) {

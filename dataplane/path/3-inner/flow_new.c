@@ -4,6 +4,7 @@
 // under an older policy or whose session is gone. The decision is the one place where policy meets packets.
 #include "flow_up.h"
 
+#include <sluice/dp/admission.h>
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/tally.h>
@@ -108,67 +109,15 @@ pick_lane(const struct sl_worker *w, uint32_t session, uint64_t hash)
 	return (uint16_t)(w->idx + w->nb_workers * (hash % nb_own));
 }
 
-static enum sl_choice_verdict
-decide(struct sl_worker *w, const struct sl_client *client, struct asking *a)
-{
-	const struct sl_flow_key *key = &a->key;
-	struct sl_choice *choice = &a->choice;
-	const struct sl_tenant *tenant = &w->snapshot->tenants[client->tenant];
-	uint32_t address = rte_be_to_cpu_32(sl_ip4_unmap(key->destination));
-	uint16_t port = rte_be_to_cpu_16(key->destination_port_be);
-	uint8_t protocol = (uint8_t)key->scope_protocol;
-	struct sl_matches matches;
-
-	if (sl_addresses_in_pool(tenant->addresses, address))
-		return sl_addresses_choose(
-			tenant->addresses,
-			tenant->policy,
-			address,
-			client->groups,
-			protocol,
-			port,
-			sl_now_s(w),
-			choice,
-			&a->name
-		);
-	a->name = SL_NO_NAME;
-	sl_policy_match_address(tenant->policy, address, &matches);
-	return sl_policy_choose(tenant->policy, &matches, client->groups, protocol, port, choice);
-}
-
 // The decision, timed.
 static enum sl_choice_verdict
 choose(struct sl_worker *w, const struct sl_client *client, struct asking *a)
 {
 	uint64_t began = rte_rdtsc();
-	enum sl_choice_verdict verdict = decide(w, client, a);
+	enum sl_choice_verdict verdict = sl_flow_choose(w, client, &a->key, &a->choice, &a->name);
 
 	sl_tally_cycles(w, SL_TALLY_POLICY, rte_rdtsc() - began, 1);
 	return verdict;
-}
-
-static void
-fill_sums(struct sl_flow *f)
-{
-	const struct sl_flow_key *k = &f->key;
-	uint8_t protocol = (uint8_t)k->scope_protocol;
-
-	if (protocol == IPPROTO_ICMP) {
-		f->sum_strip = sl_carry_sum_echo(SL_ICMP_ECHO_REQUEST, k->source_port_be);
-		f->sum_restore = sl_carry_restore_sum(
-			sl_carry_sum_echo(SL_ICMP_ECHO_REPLY, k->source_port_be)
-		);
-		return;
-	}
-	// The sum does not mind which end is which.
-	f->sum_strip = sl_carry_sum(
-		sl_ip4_unmap(k->source),
-		sl_ip4_unmap(k->destination),
-		protocol,
-		k->source_port_be,
-		k->destination_port_be
-	);
-	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
 }
 
 static uint32_t
@@ -182,7 +131,7 @@ create(struct sl_worker *w, const struct sl_flow_key *key, uint32_t client, uint
 	f = sl_flow_at(w->flows, index);
 	f->kind = SL_FLOW_CLIENT;
 	f->pop.client = client;
-	fill_sums(f);
+	sl_flow_client_sums(f);
 	sl_link_open(
 		&f->link,
 		sl_flow_peer(

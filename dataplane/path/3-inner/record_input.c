@@ -1,13 +1,11 @@
 // record_input: take the records of a datagram apart and send each where its kind is dealt with.
-//   tunnel_open | record_whole | mailbox_rx -> record_input -> flow_return or flow_originate | flow_open | flow_end |
-//   record_whole | punt | tunnel_pack | handover
+//   tunnel_open | record_whole | mailbox_rx -> record_input -> flow_return or flow_originate | flow_open |
+//   flow_reopen | flow_end | record_whole | punt | tunnel_pack | handover
 // On entry the mbuf holds the records of one datagram, or one record that another worker handed
 // over; on exit it holds one record, header first. Records of flows of other workers go there.
 #include "flow_common.h"
+#include "record_take.h"
 #include "spares.h"
-
-#include <sluice/dp/path_mtu.h>
-#include <sluice/dp/tally.h>
 
 #define ECN_MASK 3u
 #define ECN_ECT1 1u
@@ -25,6 +23,7 @@ enum edge {
 	CONSUMED,
 	DATA,
 	OPEN,
+	REOPEN,
 	ENDED,
 	ERROR,
 	PUNT,
@@ -45,6 +44,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[CONSUMED] = "record_input_consumed",
 	[DATA] = "data",
 	[OPEN] = "open",
+	[REOPEN] = "reopen",
 	[ENDED] = "ended",
 	[ERROR] = "error",
 	[PUNT] = "punt",
@@ -58,52 +58,31 @@ static inline bool
 is_for_flow(uint8_t type)
 {
 	return type == SL_RECORD_DATA || type == SL_RECORD_ACCEPT || type == SL_RECORD_CLOSE ||
-		type == SL_RECORD_REJECT || type == SL_RECORD_ERROR;
+		type == SL_RECORD_REJECT || type == SL_RECORD_ERROR || type == SL_RECORD_TICKET;
+}
+
+static inline bool
+has_packet(uint8_t type)
+{
+	return type <= SL_RECORD_OPEN || type == SL_RECORD_REOPEN;
 }
 
 static enum edge
-take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
+edge_of_taken(enum record_taken taken)
 {
-	const struct sl_meta *meta = sl_meta(m);
-	struct sl_flow *f = sl_flow_of_id(w->flows, rec->flow);
-	struct sl_accept accept;
-	bool is_first;
-
-	if (sl_accept_parse(rec, &accept) != SL_BODY_OK)
-		return MALFORMED;
-	is_first = f != NULL && f->link.peer_generation == 0;
-	if (f != NULL &&
-	    sl_link_accepted(
-		    &f->link, rec->generation, sl_flow_peer(w, meta->session, meta->lane), &accept
-	    ) != SL_LINK_DROP_STALE) {
-		if (is_first)
-			sl_tally_reached(w, sl_id_index(rec->flow), SL_TALLY_TUNNEL);
+	switch (taken) {
+	case RECORD_TAKEN:
 		return CONSUMED;
-	}
-	return sl_flow_answer_unknown(m, rec) ? SEAL : STALE;
-}
-
-// A ping goes back as a pong on the lane it came by; a pong has done its work by
-// arriving, unless it answers a probe of the path.
-static enum edge
-take_heartbeat(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
-{
-	const struct sl_meta *meta = sl_meta(m);
-	struct sl_heartbeat beat;
-
-	if (sl_heartbeat_parse(rec, &beat) != SL_BODY_OK)
+	case RECORD_ANSWERED:
+		return SEAL;
+	case RECORD_STALE:
+		return STALE;
+	case RECORD_STRANGE:
+		return UNKNOWN;
+	case RECORD_MALFORMED:
+	default:
 		return MALFORMED;
-	if (beat.is_pong) {
-		struct sl_session *s = &w->sessions->sessions[meta->session];
-
-		sl_path_mtu_pong(&s->lanes[meta->lane], &s->paths[meta->lane], &beat, w->now_ns);
-		return CONSUMED;
 	}
-	beat.is_pong = true;
-	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
-	m->data_len = SL_REC_HEARTBEAT_BYTES;
-	m->pkt_len = SL_REC_HEARTBEAT_BYTES;
-	return SEAL;
 }
 
 // Congestion that the outer packet met is told to the inner one (RFC 6040 section 4.2). False: the
@@ -142,7 +121,7 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 
 	if (unlikely(rec->flags & SL_RECORD_FRAGMENT))
 		return FRAGMENT;
-	if (unlikely(meta->outer_ecn != 0) && rec->type <= SL_RECORD_OPEN) {
+	if (unlikely(meta->outer_ecn != 0) && has_packet(rec->type)) {
 		if (!combine_ecn(rec, meta->outer_ecn))
 			return CONGESTED;
 		meta->outer_ecn = 0; // once; a packet in fragments may have lost its mark, no more
@@ -163,14 +142,18 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 	case SL_RECORD_OPEN:
 		return OPEN;
 	case SL_RECORD_ACCEPT:
-		return take_accept(w, m, rec);
+		return edge_of_taken(record_take_accept(w, m, rec));
 	case SL_RECORD_CLOSE:
 	case SL_RECORD_REJECT:
 		return ENDED;
 	case SL_RECORD_ERROR:
 		return ERROR;
 	case SL_RECORD_HEARTBEAT:
-		return take_heartbeat(w, m, rec);
+		return edge_of_taken(record_take_heartbeat(w, m, rec));
+	case SL_RECORD_TICKET:
+		return edge_of_taken(record_take_ticket(w, m, rec));
+	case SL_RECORD_REOPEN:
+		return REOPEN;
 	case SL_RECORD_RESOLVE:
 		meta->punt = SL_PUNT_RECORD;
 		return PUNT;

@@ -78,6 +78,8 @@ struct sl_session {
 	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
 	atomic_uint_fast64_t established_ns;
 	char name[64]; // of the peer, from the configuration
+	bool has_tickets; // peer knows TICKET and REOPEN
+	uint8_t public_key[32]; // tunnel: of the peer
 
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
 	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
@@ -92,6 +94,9 @@ struct sl_sessions {
 	uint32_t nb_sessions;
 	uint32_t nb_slots; // power of two
 	uint32_t slot_mask;
+	uint64_t
+		incarnation; // this node's, in handshakes and tickets; written before workers start
+	atomic_uint wall_s; // wall clock, as the session thread last read it
 	atomic_uint tunnels_end; // no tunnel session has this id or a higher one; 0: not said
 	_Atomic(struct sl_keypair *) *keypairs;
 };

@@ -18,6 +18,7 @@ struct sl_client {
 	uint16_t tenant;
 	uint32_t session; // WireGuard: session id; SL_NO_SESSION for plain access
 	uint64_t groups; // bit per group of the tenant
+	uint64_t mark; // keyed hash of its name and key: the same client's after a restart
 	rte_be32_t address; // WireGuard: inner address; plain: prefix
 	uint8_t prefix_bits;
 	uint16_t port; // plain: port index

@@ -134,6 +134,7 @@ struct sl_flow_events;
 struct sl_retries;
 struct sl_quota;
 struct sl_tally;
+struct sl_tickets;
 struct sl_trace;
 struct sl_snapshot;
 struct sl_sessions;
@@ -156,6 +157,7 @@ struct sl_worker {
 	struct sl_reass *reass; // worker: rw; records in fragments, of the lanes it owns
 	struct sl_assembly *fragments; // worker: rw; IPv4 packets in fragments
 	struct sl_tally *tally; // worker: rw, others: ro; NULL: nothing is tallied
+	struct sl_tickets *tickets; // worker: rw
 	struct sl_trace *trace; // worker: rw, control: arms and reads
 	struct rte_mempool *pool; // mbufs
 	struct rte_mempool *large_pool; // mbufs that hold any packet; see fragments.h

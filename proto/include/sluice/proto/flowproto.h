@@ -8,6 +8,8 @@
 //          CLOSE{UNKNOWN}--> OPENING         ACCEPTING, OPEN --peer restarted, ids expired,
 //   any --CLOSE, REJECT--> CLOSED                 CLOSE{UNKNOWN}--> WAITING --OPEN--> ACCEPTING
 //                                            any --CLOSE--> CLOSED
+//                                            peer restarted, packet and ticket at hand:
+//                                                --REOPEN--> REOPENING --ACCEPT--> OPEN
 //
 // A record is believed only if its generation is the slot's, its session and that session's
 // incarnation are the ones the link speaks with, and the link is not CLOSED; so a record that was
@@ -30,6 +32,7 @@ enum sl_link_state {
 	SL_LINK_ACCEPTING, // acceptor: an ACCEPT rides ahead of every record
 	SL_LINK_OPEN, // both ids known at both ends, as far as this end can tell
 	SL_LINK_WAITING, // acceptor: peer's id void; nothing can be sent until it opens again
+	SL_LINK_REOPENING, // acceptor: the same, and the peer's new incarnation has been sent a REOPEN
 };
 
 enum sl_link_flag {
@@ -149,6 +152,25 @@ sl_link_send(struct sl_flow_link *link, uint16_t epoch, uint32_t now_ds)
 		return SL_SEND_DATA;
 	return sl_link_send_rare(link, epoch, now_ds);
 }
+
+// Acceptor: the peer that gave the flow's id has restarted, and may be shown the ticket that it gave:
+// does the host's packet travel in a REOPEN? Asked after SL_SEND_NOTHING. One packet goes each
+// SL_REOPEN_EVERY_DS until the peer answers with ACCEPT or REJECT.
+#define SL_REOPEN_EVERY_DS 2u
+enum sl_link_reopen {
+	SL_REOPEN_NO = 0, // the peer is the one that knew the flow, or was asked just now
+	SL_REOPEN_FIRST,
+	SL_REOPEN_AGAIN,
+};
+enum sl_link_reopen
+sl_link_reopen(struct sl_flow_link *link, uint16_t epoch, uint16_t lane, uint32_t now_ds);
+
+// Opener: a flow that an authentic REOPEN described, or one that the client's own packets have made
+// again meanwhile. Answer with ACCEPT at once and deliver the packet. False: the flow speaks with
+// another session now.
+[[nodiscard]] bool sl_link_reopened(
+	struct sl_flow_link *link, struct sl_link_peer peer, uint32_t flow, uint8_t generation
+);
 
 // open_flags of an OPEN that carries this packet: RESUME for TCP in mid-stream, which must never
 // create a flow. `tcp_flags` is octet 13 of the TCP header, anything for other protocols.

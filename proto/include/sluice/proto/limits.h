@@ -34,6 +34,11 @@
 // How long a flow lives whose peer says that it does not know it and does not open it again.
 #define SL_FLOW_ORPHAN_S 240u
 
+// Tickets: how long one is good for, and how often an opener gives a fresh one to a flow that lasts.
+#define SL_TICKET_LIFETIME_S 1800u
+#define SL_TICKET_FIRST_S    4u // age of a flow at which the first, which may be lost, is repeated
+#define SL_TICKET_AGAIN_S    256u
+
 // Record fragments.
 #define SL_RECORD_FRAGMENT_TIMEOUT_MS 2000u
 

@@ -104,7 +104,7 @@ sl_rec_parse(const uint8_t *p, size_t left, struct sl_rec *rec, size_t *used)
 		.ttl = SL_REC_TTL_DEFAULT,
 	};
 	if (__builtin_expect(
-		    rec->type > SL_RECORD_LANE || (rec->flags & SL_RECORD_RESERVED) != 0, 0
+		    rec->type > SL_RECORD_LAST || (rec->flags & SL_RECORD_RESERVED) != 0, 0
 	    ))
 		return (rec->flags & SL_RECORD_MANDATORY) != 0 ? SL_REC_REFUSE : SL_REC_SKIP;
 	if ((rec->flags & SL_RECORD_TOS_TTL) != 0) {
@@ -323,3 +323,26 @@ struct sl_lane_report {
 
 void sl_lane_report_put(uint8_t p[SL_REC_LANE_BYTES], const struct sl_lane_report *report);
 enum sl_body_verdict sl_lane_report_parse(const struct sl_rec *rec, struct sl_lane_report *report);
+
+// TICKET: whole record (72 octets).
+#define SL_REC_TICKET_BYTES (SL_REC_HEAD_BYTES + SL_WIRE_TICKET_BYTES)
+
+// Write the header of a TICKET; the ticket's octets go to where the returned pointer says.
+uint8_t *sl_ticket_record_put(uint8_t p[SL_REC_TICKET_BYTES], uint32_t flow, uint8_t generation);
+// `*ticket` becomes its SL_WIRE_TICKET_BYTES octets, in place.
+enum sl_body_verdict sl_ticket_record_parse(const struct sl_rec *rec, const uint8_t **ticket);
+
+// REOPEN.
+#define SL_REOPEN_BODY_BYTES 72u // before the transport octets
+struct sl_reopen {
+	uint32_t flow; // acceptor's own id
+	uint8_t generation; // of it, never 0
+	const uint8_t *ticket; // SL_WIRE_TICKET_BYTES
+	const uint8_t *transport; // as in DATA
+	uint32_t nb_transport_bytes;
+};
+
+// Write the body up to the transport octets, which are in place behind it.
+void sl_reopen_put(uint8_t p[SL_REOPEN_BODY_BYTES], const struct sl_reopen *reopen);
+// How many transport octets there must be is known once the ticket has been read.
+enum sl_body_verdict sl_reopen_parse(const struct sl_rec *rec, struct sl_reopen *reopen);

@@ -47,6 +47,9 @@ enum sl_record_type {
 	SL_RECORD_RESOLVE = 6,
 	SL_RECORD_HEARTBEAT = 7,
 	SL_RECORD_LANE = 8,
+	SL_RECORD_TICKET = 9,
+	SL_RECORD_REOPEN = 10,
+	SL_RECORD_LAST = SL_RECORD_REOPEN,
 };
 
 // Record flags (4 bits; bit 0 is the most significant, as in the RFCs' figures).
@@ -58,7 +61,8 @@ enum sl_record_flag {
 };
 
 // Record header. `length` counts what follows these 8 octets. The flow id is the receiver's:
-// worker 8 bits | index 24 bits; OPEN, RESOLVE, HEARTBEAT and LANE carry generation 0 and id 0.
+// worker 8 bits | index 24 bits; OPEN, REOPEN, RESOLVE, HEARTBEAT and LANE carry generation 0 and
+// id 0.
 struct sl_wire_record {
 	uint8_t length_be[2];
 	uint8_t type_flags; // type in the high 4 bits, flags in the low 4
@@ -153,6 +157,20 @@ struct sl_wire_lane {
 	uint8_t worker;
 	uint8_t owner; // lane mod the sender's number of workers
 };
+
+// TICKET body: what the opener wants to be shown, should it restart: its own description of the flow,
+// sealed (proto/ticket.h). The acceptor keeps it and cannot read it.
+#define SL_WIRE_TICKET_BYTES 64u
+
+// REOPEN body: the acceptor's flow under the opener's new incarnation; the packet's transport bytes
+// follow, as in DATA.
+struct sl_wire_reopen {
+	uint8_t flow_be[4]; // acceptor's own id for the flow
+	uint8_t generation; // of that id
+	uint8_t reserved[3];
+	uint8_t ticket[SL_WIRE_TICKET_BYTES];
+};
+static_assert(sizeof(struct sl_wire_reopen) == 72, "REOPEN body is 72 octets");
 
 // Transport octets a record leaves out, by protocol: TCP from offset 4, UDP from 6 (ports and
 // length), ICMP echo from 2 (type and code; the identifier, which is the client's, travels as 0).
