@@ -14,6 +14,7 @@ sl_keypair_init(struct sl_keypair *k, const struct sl_transport_key *t, struct s
 	k->local_index = t->local_index;
 	k->remote_index = t->remote_index;
 	k->nb_lanes = t->nb_lanes;
+	k->cipher = (uint8_t)t->cipher;
 	k->peer_workers = t->peer_workers;
 	k->is_initiator = t->is_initiator;
 	k->created_ns = t->created_ns;

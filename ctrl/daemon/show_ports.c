@@ -210,6 +210,12 @@ show_cpu(void *arg, struct sl_api_request *request, unsigned nb_words, const cha
 	(void)words;
 	sl_json_row(table, "ss", "level", sl_cpu_level_name(sl_cpu_level()));
 	sl_json_row(
+		table,
+		"ss",
+		"packet path",
+		sl_cpu_level_name(RTE_MAX(sl_cpu_node_level(), SL_CPU_V2))
+	);
+	sl_json_row(
 		table, "ss", "AES", sl_cpu_has_aes() ? "in instructions" : "no instructions here"
 	);
 	sl_json_row(

@@ -1,5 +1,7 @@
 #include "keys.h"
 
+#include <rte_malloc.h>
+
 #include <errno.h>
 #include <sluice/dp/crypto.h>
 #include <sluice/dp/ip4.h>
@@ -89,7 +91,7 @@ retire(struct sl_service *s, struct sl_keypair *keypair)
 	if (r == NULL) {
 		sl_dp_grace(s->dp);
 		sl_keypair_wipe(keypair);
-		free(keypair);
+		rte_free(keypair);
 		return;
 	}
 	*r = (struct retired){ keypair, s->keys->retired };
@@ -107,7 +109,7 @@ keys_free_retired(struct sl_service *s)
 
 		s->keys->retired = r->next;
 		sl_keypair_wipe(r->keypair);
-		free(r->keypair);
+		rte_free(r->keypair);
 		free(r);
 	}
 }
@@ -116,7 +118,8 @@ bool
 keys_install(struct sl_service *s, const struct sl_transport_key *key, uint32_t session)
 {
 	size_t nb_bytes = RTE_ALIGN(sl_keypair_bytes(key->nb_lanes), 64);
-	struct sl_keypair *keypair = aligned_alloc(64, nb_bytes);
+	// On the large pages that packets' tables are on: a burst may be of 64 sessions.
+	struct sl_keypair *keypair = rte_malloc("sl_keypair", nb_bytes, 64);
 
 	if (keypair == NULL) {
 		sl_log(SL_LOG_ERROR, "no-memory", "no memory for the keys of a session");

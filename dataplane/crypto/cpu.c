@@ -1,5 +1,7 @@
 // cpu: feature questions. The compiler's runtime asks CPUID and XGETBV once.
 #include <sluice/dp/cpu.h>
+#include <stdlib.h>
+#include <string.h>
 
 static bool
 has_v2(void)
@@ -33,6 +35,27 @@ sl_cpu_level(void)
 	if (!has_v3())
 		return SL_CPU_V2;
 	return has_v4() ? SL_CPU_V4 : SL_CPU_V3;
+}
+
+static enum sl_cpu_level
+wished_level(void)
+{
+	const char *wish = getenv("SLUICE_CPU");
+
+	for (enum sl_cpu_level level = SL_CPU_V1; wish != NULL && level < SL_CPU_V4; level++)
+		if (strcmp(wish, sl_cpu_level_name(level)) == 0)
+			return level;
+	return SL_CPU_V4;
+}
+
+enum sl_cpu_level
+sl_cpu_node_level(void)
+{
+	enum sl_cpu_level level = sl_cpu_level(), wish = wished_level();
+
+	if (!sl_cpu_has_aes() && level > SL_CPU_V2)
+		level = SL_CPU_V2;
+	return wish < level ? wish : level;
 }
 
 const char *

@@ -28,6 +28,10 @@
 #define HASH_POWERS      48u // powers of the hash key the VAES code keeps, the first power last
 #define CHAPOLY_BATCH    64u // ops handed to the interleaved code per call
 
+// Payload is asked for while the packets before are worked on: memory and AES then cost the larger of
+// the two, not their sum. At 1400 octets fetching what nobody has touched takes as long as sealing it.
+#define PAYLOAD_AHEAD 3u
+
 // Where an expanded key says what it is for: after the schedule, in the line of the first hash key
 // power, which AES needs in any case. The field beside the schedule would be one more cold line.
 #define CIPHER_OFFSET (SL_AEAD_EXPANDED_BYTES - 1)
@@ -82,13 +86,14 @@ tag_equal(const uint8_t *a, const uint8_t *b)
 static inline uint8_t
 cipher_of(const struct sl_aead_op *op)
 {
-	return op->key->expanded[CIPHER_OFFSET];
+	return __builtin_expect(op->cipher != 0, 1) ? op->cipher : op->key->expanded[CIPHER_OFFSET];
 }
 
 static inline void
 prefetch_cipher(const struct sl_aead_op *op)
 {
-	__builtin_prefetch(&op->key->expanded[CIPHER_OFFSET]);
+	if (op->cipher == 0)
+		__builtin_prefetch(&op->key->expanded[CIPHER_OFFSET]);
 }
 
 // Ask for the lines of the key schedule that a packet of this length will read.
@@ -110,8 +115,16 @@ prefetch_key(const struct engine *engine, const struct sl_aead_op *op)
 	}
 	for (unsigned i = 0; i < nb_flat; i++)
 		__builtin_prefetch(p + i * CACHE_LINE_BYTES);
-	for (unsigned i = first; i < KEY_LINES - 1; i++) // the last is here with the cipher
+	for (unsigned i = first; i < KEY_LINES; i++)
 		__builtin_prefetch(p + i * CACHE_LINE_BYTES);
+}
+
+// The first line is here: headers were read or written in it.
+static inline void
+prefetch_payload(const struct sl_aead_op *op)
+{
+	for (uint32_t at = CACHE_LINE_BYTES; at < op->nb_bytes; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(op->data + at, 1);
 }
 
 static inline void
@@ -219,7 +232,11 @@ run(struct engine *engine,
 		prefetch_cipher(&ops[i]);
 	for (unsigned i = 0; i < nb_ops && i < PREFETCH_AHEAD; i++)
 		prefetch_key(engine, &ops[i]);
+	for (unsigned i = 0; i < nb_ops && i < PAYLOAD_AHEAD; i++)
+		prefetch_payload(&ops[i]);
 	for (unsigned i = 0; i < nb_ops; i++) {
+		if (i + PAYLOAD_AHEAD < nb_ops)
+			prefetch_payload(&ops[i + PAYLOAD_AHEAD]);
 		if (i + 2 * PREFETCH_AHEAD < nb_ops)
 			prefetch_cipher(&ops[i + 2 * PREFETCH_AHEAD]);
 		if (i + PREFETCH_AHEAD < nb_ops)

@@ -152,7 +152,7 @@ register_all(void)
 	for (const struct sl_drop *d = sl_drop_first(); d != NULL && rc == 0; d = d->next)
 		rc = register_base(d->name, drop_process, 0, 0);
 	for (const struct sl_node *n = sl_node_first(); n != NULL && rc == 0; n = n->next)
-		rc = register_base(n->name, n->process, n->flags, n->nb_edges);
+		rc = register_base(n->name, sl_node_process(n), n->flags, n->nb_edges);
 	return rc;
 }
 

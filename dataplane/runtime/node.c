@@ -1,4 +1,5 @@
 // node: the lists of all nodes and drop reasons, filled by constructors before main().
+#include <sluice/dp/cpu.h>
 #include <sluice/dp/node.h>
 
 static const struct sl_drop *first_drop;
@@ -30,4 +31,17 @@ const struct sl_node *
 sl_node_first(void)
 {
 	return first_node;
+}
+
+rte_node_process_t
+sl_node_process(const struct sl_node *node)
+{
+	static_assert(RTE_DIM(node->variants) == SL_NODE_VARIANTS);
+	enum sl_cpu_level level = sl_cpu_node_level();
+
+	if (level >= SL_CPU_V4 && node->variants[SL_NODE_V4] != NULL)
+		return *node->variants[SL_NODE_V4];
+	if (level >= SL_CPU_V3 && node->variants[SL_NODE_V3] != NULL)
+		return *node->variants[SL_NODE_V3];
+	return node->process;
 }

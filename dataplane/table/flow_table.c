@@ -3,8 +3,6 @@
 #include <sluice/dp/flow_table.h>
 #include <string.h>
 
-#define BULK_MAX 256u
-
 struct sl_flow_table *
 sl_flow_table_create(uint32_t nb_flows, uint8_t worker, bool with_flow_keys, int socket_id)
 {
@@ -39,56 +37,10 @@ sl_flow_table_destroy(struct sl_flow_table *t)
 	rte_free(t);
 }
 
-struct by_key {
-	const struct sl_flow *flows;
-	const struct sl_flow_key *key;
-};
-
-static inline bool
-is_key(uint32_t number, const void *arg)
-{
-	const struct by_key *want = arg;
-
-	return sl_flow_key_is(&want->flows[number].key, want->key);
-}
-
 uint32_t
 sl_flow_find(const struct sl_flow_table *t, const struct sl_flow_key *key)
 {
-	struct by_key want = { t->flows, key };
-	uint64_t hash = sl_hash(&t->hash_key, key, sizeof(*key));
-
-	return sl_index_find(&t->by_key, hash, is_key, &want);
-}
-
-// What may be there is asked for in three steps, each for the whole burst: buckets, records, and where a
-// guess was wrong, which is rare, the search in full.
-void
-sl_flow_find_bulk(
-	const struct sl_flow_table *t,
-	const struct sl_flow_key keys[],
-	unsigned nb,
-	uint32_t found[]
-)
-{
-	uint64_t hashes[BULK_MAX];
-
-	sl_hash40_bulk(&t->hash_key, keys, nb, hashes);
-	for (unsigned i = 0; i < nb; i++)
-		sl_index_prefetch(&t->by_key, hashes[i]);
-	for (unsigned i = 0; i < nb; i++) {
-		found[i] = sl_index_guess(&t->by_key, hashes[i]);
-		if (unlikely(found[i] == SL_NO_FLOW))
-			continue;
-		rte_prefetch0(&t->flows[found[i]]);
-		rte_prefetch0_write(t->flows[found[i]].client_line);
-	}
-	for (unsigned i = 0; i < nb; i++) {
-		struct by_key want = { t->flows, &keys[i] };
-
-		if (unlikely(found[i] == SL_NO_FLOW || !is_key(found[i], &want)))
-			found[i] = sl_index_find(&t->by_key, hashes[i], is_key, &want);
-	}
+	return sl_flow_find_hashed(t, key, sl_hash(&t->hash_key, key, sizeof(*key)));
 }
 
 uint32_t

@@ -1,6 +1,8 @@
 #include "device.h"
 #include "world.h"
 
+#include <rte_malloc.h>
+
 #include <netinet/in.h>
 #include <sluice/dns/addresses.h>
 #include <sluice/dns/policy.h>
@@ -269,7 +271,7 @@ create_instance(
 	if (role == SL_DP_CONNECTOR) {
 		conf.devices[0] = "net_null2,no-rx=1";
 		conf.devices[1] = "net_null3,no-rx=1";
-		tables.nb_names = 16 * w->size.nb_names;
+		tables.nb_names = 32 * w->size.nb_names; // so that none is lost to its set
 	}
 	net->tunnel_port_first = TUNNEL_PORT;
 	net->tunnel_port_last = TUNNEL_PORT;
@@ -280,7 +282,8 @@ create_instance(
 		give_up("memory for tables (try fewer flows, or --memory)");
 	end->worker = sl_dp_worker(end->dp, 0);
 	end->pool = sl_dp_pool(end->dp);
-	if (sl_dp_swap_snapshot(end->dp, &end->snapshot) != NULL)
+	if (sl_dp_swap_snapshot(end->dp, &end->snapshot) != NULL ||
+	    sl_quota_reserve(end->dp, end->snapshot.nb_clients, end->snapshot.nb_tenants) != 0)
 		give_up("first snapshot");
 }
 
@@ -309,7 +312,7 @@ make_session(
 {
 	struct sl_session *s = &end->sessions.sessions[i];
 	struct sl_lane_endpoint *lane = &s->lanes[0];
-	struct sl_keypair *k = aligned_alloc(64, sl_keypair_bytes(t->nb_lanes));
+	struct sl_keypair *k = rte_malloc("sl_keypair", sl_keypair_bytes(t->nb_lanes), 64);
 	bool is_pop = end == &w->pop;
 
 	if (k == NULL)
@@ -421,7 +424,7 @@ destroy_end(struct bench_world *w, struct bench_end *end)
 {
 	sl_dp_stop(end->dp);
 	for (uint32_t i = 0; i < w->size.nb_sessions; i++)
-		free(end->keypairs[i]);
+		rte_free(end->keypairs[i]);
 	free(end->keypairs);
 	sl_tables_destroy(end->dp, &end->sessions);
 	sl_dp_destroy(end->dp);

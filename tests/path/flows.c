@@ -2,6 +2,7 @@
 // octet, and what a client hears when something does not.
 #include "pair.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct pair_packet p;
@@ -439,6 +440,7 @@ static int
 setup(void)
 {
 	pair_arrival = PAIR_ARRIVAL;
+	setenv("SLUICE_CPU", PAIR_CPU, 1);
 	return path_setup();
 }
 

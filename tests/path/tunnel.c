@@ -963,6 +963,7 @@ static int
 setup(void)
 {
 	pair_arrival = PAIR_ARRIVAL;
+	setenv("SLUICE_CPU", PAIR_CPU, 1);
 	return path_setup();
 }
 

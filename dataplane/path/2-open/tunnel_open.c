@@ -6,12 +6,14 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <sluice/dp/buffer.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/keypair.h>
 
 #define HEADER_BYTES sizeof(struct sl_wire_data)
+#define FIRST_KEYS   8u // of a burst; the AEAD asks for the rest while it works on these
 
 enum edge { SHORT, NO_SESSION, BAD_LANE, EXPIRED, REPLAYED, FORGED, HANDOVER, RECORDS, EDGE_COUNT };
 
@@ -73,19 +75,11 @@ wire_of(struct rte_mbuf *m)
 	return rte_pktmbuf_mtod_offset(m, const struct sl_wire_data *, at);
 }
 
-// A burst may be of as many sessions as it has packets: what each will read is asked for together, in
-// two steps since one leads to the other. Nothing here is believed; a cut datagram's octets beyond its
+// A burst may be of as many sessions as it has packets: what each will read is asked for together. Where
+// the keypair stands udp_input has asked for. Nothing here is believed; a cut datagram's octets beyond its
 // end are in its buffer.
 static inline void
-prefetch_slot(const struct sl_worker *w, struct rte_mbuf *m)
-{
-	uint32_t index = sl_get32(wire_of(m)->receiver_be);
-
-	rte_prefetch0(&w->sessions->keypairs[index & w->sessions->slot_mask]);
-}
-
-static inline void
-prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m, bool is_among_first)
 {
 	const struct sl_wire_data *wire = wire_of(m);
 	const struct sl_keypair *keypair = sl_sessions_keypair(
@@ -101,6 +95,8 @@ prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
 	rte_prefetch0_write(
 		&lane->replay_words[sl_get64(wire->counter_be) / 64 % SL_LANE_REPLAY_WORDS]
 	);
+	if (is_among_first)
+		sl_aead_key_prefetch(&keypair->open_key);
 }
 
 // Known once the keypair is here: where the lane's peer is.
@@ -126,7 +122,8 @@ prepare(struct rte_mbuf *m, const struct opening *o, struct sl_aead_op *op)
 				   .tag = wire + HEADER_BYTES + nb_bytes,
 				   .aad = wire,
 				   .nb_bytes = nb_bytes,
-				   .nb_aad_bytes = HEADER_BYTES };
+				   .nb_aad_bytes = HEADER_BYTES,
+				   .cipher = o->keypair->cipher };
 	sl_keypair_nonce(op->nonce, o->lane, o->counter);
 }
 
@@ -182,7 +179,7 @@ tunnel_open_finish(
 	meta->session = o->keypair->session;
 	meta->lane = o->lane;
 	rte_pktmbuf_adj(m, (uint16_t)(op->data - rte_pktmbuf_mtod(m, uint8_t *)));
-	rte_pktmbuf_trim(m, SL_WIRE_TAG_BYTES);
+	sl_buffer_trim(m, SL_WIRE_TAG_BYTES);
 	return RECORDS;
 }
 
@@ -196,9 +193,7 @@ tunnel_open_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0, op = 0;
 
 	for (uint16_t i = 0; i < nb; i++)
-		prefetch_slot(w, objs[i]);
-	for (uint16_t i = 0; i < nb; i++)
-		prefetch_keypair(w, objs[i]);
+		prefetch_keypair(w, objs[i], i < FIRST_KEYS);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_open_precheck(w, objs[i], &openings[i]);
 		if (edge[i] != RECORDS)

@@ -9,6 +9,7 @@
 #include "wireguard_inner.h"
 #include "wireguard_unknown.h"
 
+#include <sluice/dp/buffer.h>
 #include <sluice/proto/keypair.h>
 
 #define HEADER_BYTES sizeof(struct sl_wg_data)
@@ -106,6 +107,7 @@ prepare(struct rte_mbuf *m, const struct opening *o, struct sl_aead_op *op)
 	  SL_AEAD_TAG_BYTES);
 
 	*op = (struct sl_aead_op){ .key = &o->keypair->open_key,
+				   .cipher = o->keypair->cipher,
 				   .data = wire + HEADER_BYTES,
 				   .tag = wire + HEADER_BYTES + nb_bytes,
 				   .nb_bytes = nb_bytes };
@@ -173,7 +175,7 @@ wireguard_open_finish(
 	meta->client = o->session->client;
 	meta->port = SL_PORT_WIREGUARD;
 	rte_pktmbuf_adj(m, (uint16_t)(op->data - rte_pktmbuf_mtod(m, uint8_t *)));
-	rte_pktmbuf_trim(m, SL_AEAD_TAG_BYTES);
+	sl_buffer_trim(m, SL_AEAD_TAG_BYTES);
 	return wireguard_inner(w, m);
 }
 

@@ -57,17 +57,20 @@ static void
 open_datagram(struct packing *p, struct filling *at, struct rte_mbuf *m, uint16_t room_bytes)
 {
 	const struct sl_meta *meta = sl_meta(m);
+	uint16_t tail_bytes = rte_pktmbuf_tailroom(m);
 
+	room_bytes = (uint16_t)(room_bytes - m->data_len);
+	// What seals will append its tag.
+	if (tail_bytes < room_bytes + SL_WIRE_TAG_BYTES)
+		room_bytes = tail_bytes < SL_WIRE_TAG_BYTES
+			? 0
+			: (uint16_t)(tail_bytes - SL_WIRE_TAG_BYTES);
 	if (at == NULL && p->nb_open < OPEN_DATAGRAMS)
 		at = &p->open[p->nb_open++];
 	else if (at == NULL)
 		at = &p->open[p->oldest++ % OPEN_DATAGRAMS];
-	room_bytes = (uint16_t)(room_bytes - m->data_len);
 	*at = (struct filling
-	){ .m = m,
-	   .lane_of = lane_of(meta),
-	   .room_bytes = (uint16_t)RTE_MIN(room_bytes, rte_pktmbuf_tailroom(m) - SL_WIRE_TAG_BYTES),
-	   .tos = meta->tos };
+	){ .m = m, .lane_of = lane_of(meta), .room_bytes = room_bytes, .tos = meta->tos };
 	p->last = at;
 }
 

@@ -2,6 +2,7 @@
 //   tunnel_pack -> tunnel_seal -> ip4_output
 // On entry the mbuf is the plaintext of one datagram of a lane this worker owns; on exit it is an
 // IPv4/UDP packet at L3. DF is set: the tunnel never leaves fragmentation to the underlay.
+#include <sluice/dp/buffer.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/session.h>
@@ -10,13 +11,16 @@
 
 #define HEADER_BYTES sizeof(struct sl_wire_data)
 #define OUTER_TTL    64u
+#define OUTER_BYTES  (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
+#define FIRST_KEYS   8u // of a burst; the AEAD asks for the rest while it works on these
 
-enum edge { NO_KEY, KEY_USED_UP, NO_ENDPOINT, OUTPUT, EDGE_COUNT };
+enum edge { NO_KEY, KEY_USED_UP, NO_ENDPOINT, NO_ROOM, OUTPUT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[NO_KEY] = "tunnel_seal_no_key",
 	[KEY_USED_UP] = "tunnel_seal_key_used_up",
 	[NO_ENDPOINT] = "tunnel_seal_no_endpoint",
+	[NO_ROOM] = "tunnel_seal_no_room",
 	[OUTPUT] = "output",
 };
 
@@ -35,15 +39,21 @@ tunnel_seal_prepare(struct sl_worker *w, struct rte_mbuf *m, struct sl_aead_op *
 		return NO_KEY;
 	if (session->lanes[meta->lane].remote == 0)
 		return NO_ENDPOINT;
+	if (unlikely(
+		    rte_pktmbuf_tailroom(m) < SL_WIRE_TAG_BYTES ||
+		    rte_pktmbuf_headroom(m) < HEADER_BYTES + OUTER_BYTES
+	    ))
+		return NO_ROOM;
 	if (!sl_keypair_take_counter(keypair, meta->lane, &counter))
 		return KEY_USED_UP;
 	header = (uint8_t *)rte_pktmbuf_prepend(m, HEADER_BYTES);
 	*op = (struct sl_aead_op){ .key = &keypair->seal_key,
 				   .data = header + HEADER_BYTES,
-				   .tag = (uint8_t *)rte_pktmbuf_append(m, SL_WIRE_TAG_BYTES),
+				   .tag = sl_buffer_append(m, SL_WIRE_TAG_BYTES),
 				   .aad = header,
 				   .nb_bytes = nb_bytes,
-				   .nb_aad_bytes = HEADER_BYTES };
+				   .nb_aad_bytes = HEADER_BYTES,
+				   .cipher = keypair->cipher };
 	sl_keypair_header(header, keypair->remote_index, meta->lane, counter);
 	sl_keypair_nonce(op->nonce, meta->lane, counter);
 	return OUTPUT;
@@ -82,7 +92,7 @@ tunnel_seal_address(struct sl_worker *w, struct rte_mbuf *m)
 // The keypair's own line and its lane's, for all of a burst at once: each packet may be of another
 // session, and waiting for them one by one costs more than sealing.
 static inline void
-prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m, bool is_among_first)
 {
 	const struct sl_meta *meta = sl_meta(m);
 	const struct sl_keypair *keypair = atomic_load_explicit(
@@ -93,6 +103,8 @@ prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
 		return;
 	rte_prefetch0(&keypair->local_index);
 	rte_prefetch0_write(&keypair->lanes[meta->lane]);
+	if (is_among_first)
+		sl_aead_key_prefetch(&keypair->seal_key);
 }
 
 static void
@@ -104,7 +116,7 @@ tunnel_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0;
 
 	for (uint16_t i = 0; i < nb; i++)
-		prefetch_keypair(w, objs[i]);
+		prefetch_keypair(w, objs[i], i < FIRST_KEYS);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_seal_prepare(w, objs[i], &ops[nb_ops]);
 		nb_ops = (uint16_t)(nb_ops + (edge[i] == OUTPUT));
@@ -126,3 +138,4 @@ SL_NODE(tunnel_seal, tunnel_seal_process, edges)
 SL_DROP(tunnel_seal_no_key, SL_EXPECTED, "Record for a session whose key is gone or past its time.")
 SL_DROP(tunnel_seal_key_used_up, SL_OUR_FAULT, "Record under a key that has sealed all it may.")
 SL_DROP(tunnel_seal_no_endpoint, SL_EXPECTED, "Record for a lane whose far end is not known yet.")
+SL_DROP(tunnel_seal_no_room, SL_OUR_FAULT, "No room in the packet buffer for header and tag.")

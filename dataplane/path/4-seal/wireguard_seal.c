@@ -5,6 +5,7 @@
 // another worker owns goes there first. DF is set: WireGuard leaves no fragmentation to the underlay.
 #include "wireguard_session.h"
 
+#include <sluice/dp/buffer.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/session.h>
@@ -115,9 +116,10 @@ wireguard_seal_wrap(
 		return NO_ROOM;
 	if (unlikely(!sl_keypair_take_counter(keypair, 0, &counter)))
 		return KEY_USED_UP;
-	memset(rte_pktmbuf_append(m, behind), 0, behind);
+	memset(sl_buffer_append(m, behind), 0, behind);
 	header = (uint8_t *)rte_pktmbuf_prepend(m, HEADER_BYTES);
 	*op = (struct sl_aead_op){ .key = &keypair->seal_key,
+				   .cipher = keypair->cipher,
 				   .data = header + HEADER_BYTES,
 				   .tag = header + HEADER_BYTES + padded,
 				   .nb_bytes = padded };

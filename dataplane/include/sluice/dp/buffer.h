@@ -1,4 +1,4 @@
-// buffer: giving packet buffers back.
+// buffer: giving packet buffers back, and growing and shrinking them without reading their second line.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -18,6 +18,25 @@ sl_buffer_is_plain(const struct rte_mbuf *m)
 	memcpy(&rearm, m->rearm_data, sizeof(rearm));
 	return (rearm & refcnt_and_segments) == 0x0000000100010000ull &&
 		(m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+}
+
+// Like rte_pktmbuf_append() and rte_pktmbuf_trim() on a packet in one piece: those walk to the last
+// segment, and where it would be stands in the second line. The caller knows that there is room.
+static inline uint8_t *
+sl_buffer_append(struct rte_mbuf *m, uint16_t nb_bytes)
+{
+	uint8_t *end = rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len);
+
+	m->data_len = (uint16_t)(m->data_len + nb_bytes);
+	m->pkt_len = m->data_len;
+	return end;
+}
+
+static inline void
+sl_buffer_trim(struct rte_mbuf *m, uint16_t nb_bytes)
+{
+	m->data_len = (uint16_t)(m->data_len - nb_bytes);
+	m->pkt_len = m->data_len;
 }
 
 // Free `nb` packets, whatever their pools.

@@ -16,6 +16,11 @@ enum sl_cpu_level {
 // The level of this machine. Any thread.
 enum sl_cpu_level sl_cpu_level(void);
 
+// The level whose build of the hot nodes runs here: that of the machine, but the baseline where AES
+// instructions are missing (they hash flows), and no higher than the environment's SLUICE_CPU says
+// ("x86-64-v2", "x86-64-v3"), by which a build is tried on a machine that can do more.
+enum sl_cpu_level sl_cpu_node_level(void);
+
 // "x86-64-v3" and so on, the names compilers use for -march.
 const char *sl_cpu_level_name(enum sl_cpu_level level);
 

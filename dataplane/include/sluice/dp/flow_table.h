@@ -33,13 +33,60 @@ void sl_flow_table_destroy(struct sl_flow_table *t);
 // Index of the flow with this key, or SL_NO_FLOW.
 uint32_t sl_flow_find(const struct sl_flow_table *t, const struct sl_flow_key *key);
 
-// The same for `nb` keys (at most 256), with the index lines and records prefetched.
-void sl_flow_find_bulk(
+struct sl_flow_wanted {
+	const struct sl_flow *flows;
+	const struct sl_flow_key *key;
+};
+
+static inline bool
+sl_flow_is_wanted(uint32_t number, const void *arg)
+{
+	const struct sl_flow_wanted *want = arg;
+
+	return sl_flow_key_is(&want->flows[number].key, want->key);
+}
+
+// The same, the key's hash being known.
+static inline uint32_t
+sl_flow_find_hashed(const struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t hash)
+{
+	struct sl_flow_wanted want = { t->flows, key };
+
+	return sl_index_find(&t->by_key, hash, sl_flow_is_wanted, &want);
+}
+
+#define SL_FLOW_BULK_MAX 256u
+
+// The same for `nb` keys (at most SL_FLOW_BULK_MAX), with the index lines and records prefetched: what
+// may be there is asked for in three steps, each for the whole burst: buckets, records, and where a
+// guess was wrong, which is rare, the search in full. Inlined, so as to be built for the node's CPU.
+static inline void
+sl_flow_find_bulk(
 	const struct sl_flow_table *t,
 	const struct sl_flow_key keys[],
 	unsigned nb,
 	uint32_t found[]
-);
+)
+{
+	uint64_t hashes[SL_FLOW_BULK_MAX];
+
+	sl_hash40_bulk(&t->hash_key, keys, nb, hashes);
+	for (unsigned i = 0; i < nb; i++)
+		sl_index_prefetch(&t->by_key, hashes[i]);
+	for (unsigned i = 0; i < nb; i++) {
+		found[i] = sl_index_guess(&t->by_key, hashes[i]);
+		if (unlikely(found[i] == SL_NO_FLOW))
+			continue;
+		rte_prefetch0_write(&t->flows[found[i]]);
+		rte_prefetch0_write(t->flows[found[i]].client_line);
+	}
+	for (unsigned i = 0; i < nb; i++)
+		if (unlikely(
+			    found[i] == SL_NO_FLOW ||
+			    !sl_flow_key_is(&t->flows[found[i]].key, &keys[i])
+		    ))
+			found[i] = sl_flow_find_hashed(t, &keys[i], hashes[i]);
+}
 
 // A new flow with this key, zeroed but for key, generation and times; SL_NO_FLOW when full.
 uint32_t sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now_ns);

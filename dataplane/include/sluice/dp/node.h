@@ -38,6 +38,7 @@ struct sl_drop {
 struct sl_node {
 	const char *name;
 	rte_node_process_t process;
+	const rte_node_process_t *variants[2]; // by enum sl_node_variant; NULL: built once
 	const char *const *edges; // names, see above
 	unsigned nb_edges;
 	uint64_t flags; // RTE_NODE_SOURCE_F for sources, SL_NODE_FINAL_F for outputs
@@ -50,6 +51,26 @@ void sl_node_register(struct sl_node *node);
 const struct sl_drop *sl_drop_first(void);
 const struct sl_node *sl_node_first(void);
 
+// The build of the node that suits this processor.
+rte_node_process_t sl_node_process(const struct sl_node *node);
+
+// Hot nodes are built several times, for x86-64-v2 and for what newer processors have beside it. In the
+// second and third build (SL_VARIANT is v3, v4) a node's file yields nothing but its process function,
+// as data: no constructor runs code that this machine may not have. sl_node_process() chooses.
+enum sl_node_variant { SL_NODE_V3, SL_NODE_V4, SL_NODE_VARIANTS };
+#define SL_VARIANT_OF_(id, variant) sl_node_##variant##_##id
+#define SL_VARIANT_OF(id, variant)  SL_VARIANT_OF_(id, variant)
+
+#ifdef SL_VARIANT
+
+#define SL_DROP(id, sev, text)
+#define SL_NODE_FLAGS(id, fn, edge_names, node_flags)                                              \
+	extern const rte_node_process_t SL_VARIANT_OF(id, SL_VARIANT);                             \
+	const rte_node_process_t SL_VARIANT_OF(id, SL_VARIANT) = (fn);                             \
+	static const void *const sl_node_edges_of_##id __rte_unused = (edge_names);
+
+#else
+
 #define SL_DROP(id, sev, text)                                                                     \
 	static struct sl_drop sl_drop_##id = { .name = #id,                                        \
 					       .severity = (sev),                                  \
@@ -60,8 +81,12 @@ const struct sl_node *sl_node_first(void);
 	}
 
 #define SL_NODE_FLAGS(id, fn, edge_names, node_flags)                                              \
+	extern const rte_node_process_t SL_VARIANT_OF(id, v3) __rte_weak;                          \
+	extern const rte_node_process_t SL_VARIANT_OF(id, v4) __rte_weak;                          \
 	static struct sl_node sl_node_##id = { .name = #id,                                        \
 					       .process = (fn),                                    \
+					       .variants = { &SL_VARIANT_OF(id, v3),               \
+							     &SL_VARIANT_OF(id, v4) },             \
 					       .edges = (edge_names),                              \
 					       .nb_edges = RTE_DIM(edge_names),                    \
 					       .flags = (node_flags) };                            \
@@ -69,6 +94,8 @@ const struct sl_node *sl_node_first(void);
 	{                                                                                          \
 		sl_node_register(&sl_node_##id);                                                   \
 	}
+
+#endif
 
 #define SL_NODE(id, fn, edge_names) SL_NODE_FLAGS(id, fn, edge_names, 0)
 

@@ -101,9 +101,16 @@ struct sl_sessions {
 	_Atomic(struct sl_keypair *) *keypairs;
 };
 
+// Where the keypair that receives under `index` stands, if there is one.
+static inline _Atomic(struct sl_keypair *) *
+sl_sessions_slot(const struct sl_sessions *s, uint32_t index)
+{
+	return &s->keypairs[index & s->slot_mask];
+}
+
 // The keypair that receives under `index`, or NULL. Worker; valid until the end of the walk.
 static inline struct sl_keypair *
 sl_sessions_keypair(const struct sl_sessions *s, uint32_t index)
 {
-	return atomic_load_explicit(&s->keypairs[index & s->slot_mask], memory_order_acquire);
+	return atomic_load_explicit(sl_sessions_slot(s, index), memory_order_acquire);
 }

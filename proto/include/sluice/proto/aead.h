@@ -43,6 +43,7 @@ struct sl_aead_op {
 	uint32_t nb_aad_bytes; // 0 for WireGuard, 16 for the tunnel
 	uint8_t nonce[SL_AEAD_NONCE_BYTES];
 	bool authentic; // open: set by the engine; seal: true
+	uint8_t cipher; // enum sl_cipher of `key`, or 0: read it there, which a cold key makes slow
 };
 
 struct sl_aead; // engine, one per thread
@@ -64,6 +65,16 @@ struct sl_aead_ops {
 struct sl_aead {
 	const struct sl_aead_ops *ops;
 };
+
+// Ask for the lines of a key that a short packet reads, before the engine does for those further on.
+static inline void
+sl_aead_key_prefetch(const struct sl_aead_key *key)
+{
+	for (unsigned i = 0; i < 4; i++)
+		__builtin_prefetch(key->expanded + i * 64); // round keys
+	__builtin_prefetch(key->expanded + SL_AEAD_EXPANDED_BYTES - 128);
+	__builtin_prefetch(key->expanded + SL_AEAD_EXPANDED_BYTES - 64); // powers of the hash key
+}
 
 // Overwrite secrets; never optimised away.
 void sl_wipe(void *secret, unsigned long nb_bytes);

@@ -60,6 +60,7 @@ struct sl_keypair {
 	uint16_t peer_workers;
 	uint64_t created_ns;
 	bool is_initiator;
+	uint8_t cipher; // enum sl_cipher, beside what is read anyway
 
 	// Set by the first worker that opens a datagram, read by the session thread and by workers: a
 	// responder may seal from then on.
