@@ -189,22 +189,36 @@ test_quota_and_timeout(void)
 	free(reass);
 }
 
+// The end of another source, generation or flow is not that of this record.
 static void
-test_kept_apart(void)
+keep_apart(uint64_t source, uint8_t generation, uint32_t flow)
 {
 	static const uint8_t body[8];
 	struct sl_reass *reass = make(PLACES);
-	struct sl_rec whole, first = { .body = body, .nb_bytes = 8, .more = true, .generation = 1 };
-	struct sl_rec last = {
-		.body = body, .nb_bytes = 8, .fragment_offset_bytes = 8, .generation = 2
-	};
+	struct sl_rec whole, first = { .body = body, .nb_bytes = 8, .more = true };
+	struct sl_rec last = { .body = body,
+			       .nb_bytes = 8,
+			       .fragment_offset_bytes = 8,
+			       .generation = generation,
+			       .flow = flow };
 
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &first, 0, &whole), SL_REASS_HELD);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &last, 0, &whole), SL_REASS_HELD);
-	last.generation = 1;
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 2, &last, 0, &whole), SL_REASS_HELD);
-	CU_ASSERT_EQUAL(sl_reass_add(reass, 1, &last, 0, &whole), SL_REASS_DONE);
+	CU_ASSERT_EQUAL(sl_reass_add(reass, 0, &first, 0, &whole), SL_REASS_HELD);
+	CU_ASSERT_EQUAL(sl_reass_add(reass, source, &last, 0, &whole), SL_REASS_HELD);
+	last.generation = 0;
+	last.flow = 0;
+	CU_ASSERT_EQUAL(sl_reass_add(reass, 0, &last, 0, &whole), SL_REASS_DONE);
 	free(reass);
+}
+
+static void
+test_kept_apart(void)
+{
+	// So many that some share a slot with this one, where only the comparison keeps them apart.
+	for (uint8_t other = 1; other < 100; other++) {
+		keep_apart(other, 0, 0);
+		keep_apart(0, other, 0);
+		keep_apart(0, 0, other);
+	}
 }
 
 static const struct sl_test_case cases[] = {
