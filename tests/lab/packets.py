@@ -181,4 +181,7 @@ def silent_resolver(lab):
 def no_connector(lab):
     address = lab.address_of("client", GIT)
     lab.stop("connector")
-    lab.wait_for("EHOSTUNREACH", lambda: lab.tcp("client", address, 80, 4) == "EHOSTUNREACH")
+    try:
+        lab.wait_for("EHOSTUNREACH", lambda: lab.tcp("client", address, 80, 4) == "EHOSTUNREACH")
+    finally:
+        lab.start_again("connector")
