@@ -28,7 +28,7 @@ derive_key(
 
 struct sealing {
 	struct sl_aead_key key;
-	uint8_t aad[HEAD_BYTES + SL_TICKET_PEER_BYTES];
+	uint8_t aad[HEAD_BYTES + 2 * SL_TICKET_PEER_BYTES];
 	struct sl_aead_op op;
 };
 
@@ -46,7 +46,8 @@ prepare(struct sealing *s,
 	engine->ops->expand(engine, &s->key, SL_CIPHER_AES256_GCM, raw);
 	sl_wipe(raw, sizeof(raw));
 	memcpy(s->aad, head, HEAD_BYTES);
-	memcpy(s->aad + HEAD_BYTES, parties->peer, SL_TICKET_PEER_BYTES);
+	memcpy(s->aad + HEAD_BYTES, parties->own, SL_TICKET_PEER_BYTES);
+	memcpy(s->aad + HEAD_BYTES + SL_TICKET_PEER_BYTES, parties->peer, SL_TICKET_PEER_BYTES);
 	s->op = (struct sl_aead_op){
 		.key = &s->key,
 		.data = data,

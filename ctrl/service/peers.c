@@ -529,6 +529,9 @@ peers_create(struct sl_service *s, const struct sl_service_conf *conf)
 		.capabilities = SL_HELLO_TICKETS,
 	};
 	s->sessions->incarnation = p->local.hello.incarnation;
+	memcpy(s->sessions->public_key,
+	       p->local.noise.public.octets,
+	       sizeof(s->sessions->public_key));
 	keep_wall(s);
 	p->local.context = s;
 	p->local.by_public = by_public;

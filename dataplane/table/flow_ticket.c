@@ -10,7 +10,8 @@ sl_flow_ticket_parties(const struct sl_worker *w, uint32_t session, struct sl_fl
 	const struct sl_session *s = &w->sessions->sessions[session];
 
 	memcpy(secret->secret, w->snapshot->tenants[s->tenant].flow_secret, sizeof(secret->secret));
-	return (struct sl_ticket_parties){ .secret = secret, .peer = s->public_key };
+	return (struct sl_ticket_parties
+	){ .secret = secret, .own = w->sessions->public_key, .peer = s->public_key };
 }
 
 void

@@ -7,7 +7,8 @@
 
 static const struct sl_flowkey_key secret = { { 1, 2, 3 } };
 static const uint8_t peer[SL_TICKET_PEER_BYTES] = { 9, 9 };
-static const struct sl_ticket_parties parties = { &secret, peer };
+static const uint8_t own[SL_TICKET_PEER_BYTES] = { 7, 7 };
+static const struct sl_ticket_parties parties = { &secret, own, peer };
 static const struct sl_ticket sample = { .client_mark = 0x1122334455667788,
 					 .scope = 0x801234,
 					 .issued_s = 1000000,
@@ -69,11 +70,14 @@ test_others(void)
 {
 	static const struct sl_flowkey_key other = { { 1, 2, 4 } };
 	static const uint8_t stranger[SL_TICKET_PEER_BYTES] = { 9, 8 };
-	const struct sl_ticket_parties tenant = { &other, peer }, connector = { &secret, stranger };
+	const struct sl_ticket_parties tenant = { &other, own, peer };
+	const struct sl_ticket_parties connector = { &secret, own, stranger };
+	const struct sl_ticket_parties pop = { &secret, stranger, peer };
 	struct sl_ticket t;
 
 	CU_ASSERT_EQUAL(look(&tenant, 8, 1000010, &t), SL_TICKET_FORGED);
 	CU_ASSERT_EQUAL(look(&connector, 8, 1000010, &t), SL_TICKET_FORGED);
+	CU_ASSERT_EQUAL(look(&pop, 8, 1000010, &t), SL_TICKET_FORGED);
 }
 
 static void
@@ -108,7 +112,7 @@ static const struct sl_test_case cases[] = {
 	{ "ticket: what was sealed is read again by another incarnation", test_round },
 	{ "B1: no address can be read in a ticket", test_hidden },
 	{ "C2: a ticket with any bit altered is forged", test_altered },
-	{ "C2: a ticket of another tenant or connector is forged", test_others },
+	{ "C2: a ticket of another tenant, PoP or connector is forged", test_others },
 	{ "C2: a ticket ages by a wall clock that may be stepped", test_age },
 	{ "ticket: no key and nonce are used twice", test_fresh },
 };

@@ -94,8 +94,9 @@ struct sl_sessions {
 	uint32_t nb_sessions;
 	uint32_t nb_slots; // power of two
 	uint32_t slot_mask;
-	uint64_t
-		incarnation; // this node's, in handshakes and tickets; written before workers start
+	// This node's, for handshakes and tickets; written before workers start.
+	uint64_t incarnation;
+	uint8_t public_key[32];
 	atomic_uint wall_s; // wall clock, as the session thread last read it
 	atomic_uint tunnels_end; // no tunnel session has this id or a higher one; 0: not said
 	_Atomic(struct sl_keypair *) *keypairs;

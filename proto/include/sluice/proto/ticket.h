@@ -3,14 +3,14 @@
 // the ticket tells the PoP's next incarnation whose packet the connector holds.
 //
 //	octets
-//	0-7    incarnation of the PoP that made it   } AAD, with the public key of the
-//	8-15   sequence number in that incarnation   } connector it was given to
+//	0-7    incarnation of the PoP that made it   } AAD, with the public keys of the PoP
+//	8-15   sequence number in that incarnation   } and of the connector it was given to
 //	16-47  the description, sealed
 //	48-63  tag
 //
 // AES-256-GCM under a key of the incarnation, which is derived (SipHash-2-4-128 as a keyed
 // pseudo-random function) from the tenant's durable secret; so no (key, nonce) is used twice, and a
-// ticket of another tenant, or given to another connector, does not open. Whoever holds a valid
+// ticket of another tenant, of another PoP or given to another connector does not open. Whoever holds a valid
 // ticket has been told nothing and may ask for nothing but that one flow, under the policy of then.
 #pragma once
 
@@ -37,7 +37,8 @@ struct sl_ticket {
 // Between whom.
 struct sl_ticket_parties {
 	const struct sl_flowkey_key *secret; // of the tenant
-	const uint8_t *peer; // the connector's public key, SL_TICKET_PEER_BYTES
+	const uint8_t *own; // the PoP's public key, SL_TICKET_PEER_BYTES
+	const uint8_t *peer; // the connector's
 };
 
 enum sl_ticket_verdict {
