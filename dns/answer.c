@@ -14,6 +14,8 @@ max_bytes(const struct sl_query *query, const struct sl_answer_context *context)
 {
 	if (context->budget_bytes >= SL_DNS_EDNS_BYTES)
 		return 0;
+	if (context->budget_bytes == 0)
+		return 1; // nothing fits
 	return context->budget_bytes < query->edns_bytes ? context->budget_bytes
 							 : query->edns_bytes;
 }
@@ -38,6 +40,21 @@ send_error(
 )
 {
 	finish(answer, sl_error_build(query, buffer, room, flags, rcode, SL_EDE_NONE), rcode);
+}
+
+// The session thread goes on with the query, while the client may get answers of any length at all.
+static void
+pass_on(struct sl_answer *answer,
+	enum sl_answer_verdict verdict,
+	const struct sl_query *query,
+	const struct sl_answer_context *context,
+	uint8_t *buffer,
+	size_t room)
+{
+	if (context->budget_bytes < SL_ANSWER_BUDGET_MIN)
+		send_error(answer, query, buffer, room, SL_DNS_RA | SL_DNS_TC, SL_RCODE_NOERROR);
+	else
+		answer->verdict = verdict;
 }
 
 // NOERROR without answers, with the SOA that lets it be cached.
@@ -161,7 +178,7 @@ answer_granted(
 		    &answer->choice
 	    ) == SL_CHOICE_ADMITTED &&
 	    answer->choice.target != SL_TARGET_IP4) {
-		answer->verdict = SL_ANSWER_NEED_RESOLVE;
+		pass_on(answer, SL_ANSWER_NEED_RESOLVE, query, context, buffer, room);
 		return;
 	}
 	send_nodata(answer, query, context, buffer, room, ttl_s);
@@ -246,7 +263,7 @@ answer_miss(
 	else if (sl_policy_refuses_other(context->policy))
 		send_error(answer, query, buffer, room, SL_DNS_RA, SL_RCODE_REFUSED);
 	else
-		answer->verdict = SL_ANSWER_FORWARD;
+		pass_on(answer, SL_ANSWER_FORWARD, query, context, buffer, room);
 }
 
 // A name that is not in the table, or for which more than its address is wanted.

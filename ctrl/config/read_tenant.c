@@ -21,6 +21,8 @@ static const struct sl_field limits_fields[] = {
 	LIMIT(client_half_open),
 	LIMIT(client_new_flows_per_s),
 	LIMIT(client_dns_per_s),
+	LIMIT(client_dns_bytes_per_s),
+	LIMIT(client_new_names_per_s),
 	LIMIT(client_names),
 };
 

@@ -139,7 +139,9 @@ fill_tenant(struct daemon *d, struct snapshot *s, unsigned t, struct sl_config_e
 	){ .flows = from->limits.client_flows,
 	   .half_open = from->limits.client_half_open,
 	   .new_flows_per_s = from->limits.client_new_flows_per_s,
-	   .dns_per_s = from->limits.client_dns_per_s };
+	   .dns_per_s = from->limits.client_dns_per_s,
+	   .dns_bytes_per_s = from->limits.client_dns_bytes_per_s,
+	   .new_names_per_s = from->limits.client_new_names_per_s };
 	to->addresses = sl_service_addresses(d->service, t);
 	ret = sl_store_tenant_secret(d->store, from->id, secret);
 	if (ret != 0)

@@ -87,6 +87,8 @@ struct sl_service {
 	struct tenant *tenants;
 	unsigned nb_tenants;
 	unsigned nb_binding; // leases asked of the store, not told yet
+	uint16_t *nb_binding_of; // of names that a client asked for first, by client id
+	uint32_t nb_clients; // entries of it
 	const char *claimer; // whose query the claim under way is; "" for exact names
 	struct sl_resolver *resolver; // connector
 	uint64_t next_probe_ns;
@@ -142,6 +144,8 @@ void query_answer(struct sl_service *s, struct rte_mbuf *m);
 
 int names_create(struct sl_service *s);
 void names_free(struct sl_service *s);
+// Ids of clients are below this.
+void names_clients(struct sl_service *s, uint32_t nb_clients);
 void names_query(struct sl_service *s, struct rte_mbuf *m);
 unsigned names_completions(struct sl_service *s);
 // A new policy is in force for this tenant.

@@ -10,7 +10,9 @@
 #define CLAIMS_PER_TURN 256u // exact names claimed a turn: handshakes go on meanwhile
 #define BINDS_EXACT_MAX                                                                            \
 	256u // of exact names under way: new names of clients do not queue behind them
-#define BINDS_MAX         1024u // of all: what waits longer is better asked for again
+#define BINDS_MAX 1024u // of all: what waits longer is better asked for again
+#define BINDS_CLIENT_MAX                                                                           \
+	64u // of names that one client asked for first: others do not wait behind it
 #define WALK_NS           (20 * SL_NS_PER_MS) // until exact names under way are looked at again
 #define WALK_FAILED_NS    SL_NS_PER_S // when the disk failed
 #define WALK_SHORT_NS     (10 * SL_NS_PER_S) // when no address is left
@@ -33,6 +35,13 @@ struct lease_context {
 	unsigned tenant;
 };
 
+// How many leases of names that a client asked for first are asked of the store; NULL: not counted.
+static uint16_t *
+binding_of(struct sl_service *s, uint32_t client)
+{
+	return client < s->nb_clients ? &s->nb_binding_of[client] : NULL;
+}
+
 static bool
 lease_bind(void *store, uint32_t name_id, const char *name, uint32_t address)
 {
@@ -42,9 +51,11 @@ lease_bind(void *store, uint32_t name_id, const char *name, uint32_t address)
 	bool is_wildcard = sl_addresses_info(s->tenants[c->tenant].addresses, name_id, &info) &&
 		info.is_wildcard;
 
+	uint16_t *of_client = is_wildcard ? binding_of(s, info.client) : NULL;
+
 	// The store walks the same kind of keyed probe sequence and has the last word.
 	(void)address;
-	if (s->nb_binding >= BINDS_MAX ||
+	if (s->nb_binding >= BINDS_MAX || (of_client != NULL && *of_client >= BINDS_CLIENT_MAX) ||
 	    sl_lease_acquire(
 		    s->store,
 		    cookie_of(c->tenant, name_id),
@@ -55,6 +66,8 @@ lease_bind(void *store, uint32_t name_id, const char *name, uint32_t address)
 	    ) != 0)
 		return false;
 	s->nb_binding++;
+	if (of_client != NULL)
+		++*of_client;
 	return true;
 }
 
@@ -121,7 +134,9 @@ create_table(struct sl_service *s, unsigned t)
 		.pool = s->config->dns.pool.address,
 		.pool_bits = s->config->dns.pool.length,
 		.names_max = s->config->limits.names,
-		.client_names_max = tenant->limits.client_names,
+		.client_names_max = tenant->limits.client_names != 0
+			? tenant->limits.client_names
+			: s->config->limits.names / 4 + 1,
 		.quarantine_s = s->config->dns.quarantine_s,
 		.drain_s = 30,
 		.idle_s = 60,
@@ -175,6 +190,22 @@ names_free(struct sl_service *s)
 	for (unsigned t = 0; s->tenants != NULL && t < s->nb_tenants; t++)
 		sl_addresses_free(s->tenants[t].addresses);
 	free(s->tenants);
+	free(s->nb_binding_of);
+}
+
+void
+names_clients(struct sl_service *s, uint32_t nb_clients)
+{
+	uint16_t *grown;
+
+	if (nb_clients <= s->nb_clients)
+		return;
+	grown = realloc(s->nb_binding_of, nb_clients * sizeof(*grown));
+	if (grown == NULL)
+		return; // those beyond are not counted
+	memset(grown + s->nb_clients, 0, (nb_clients - s->nb_clients) * sizeof(*grown));
+	s->nb_binding_of = grown;
+	s->nb_clients = nb_clients;
 }
 
 void
@@ -274,7 +305,9 @@ static bool
 complete(struct sl_service *s, const struct sl_store_done *done, struct settled *settled)
 {
 	unsigned t = (unsigned)((done->cookie & ~RETIRE) >> 32) - 1;
+	struct sl_name_info info;
 	struct tenant *tenant;
+	uint16_t *of_client;
 
 	if (done->cookie == COOKIE_FLOOR)
 		peers_floor_done(s, done->status == SL_STORE_OK);
@@ -289,6 +322,9 @@ complete(struct sl_service *s, const struct sl_store_done *done, struct settled 
 		return false;
 	}
 	s->nb_binding--;
+	if (sl_addresses_info(tenant->addresses, (uint32_t)done->cookie, &info) &&
+	    info.is_wildcard && (of_client = binding_of(s, info.client)) != NULL && *of_client != 0)
+		--*of_client;
 	*settled = (struct settled){ .cookie = done->cookie };
 	settled->verdict = sl_addresses_bound(
 		tenant->addresses,

@@ -265,6 +265,7 @@ sl_service_config(
 {
 	s->config = config;
 	s->snapshot = snapshot;
+	names_clients(s, snapshot->nb_clients);
 	for (unsigned t = 0; t < s->nb_tenants; t++)
 		names_config(s, t);
 	peers_config(s, peers, nb_peers);

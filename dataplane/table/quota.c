@@ -20,6 +20,7 @@ sl_quota_text(enum sl_quota_verdict verdict)
 		[SL_QUOTA_CLIENT_HALF_OPEN] = "client_half_open",
 		[SL_QUOTA_CLIENT_NEW_FLOWS] = "client_new_flows_per_s",
 		[SL_QUOTA_CLIENT_DNS] = "client_dns_per_s",
+		[SL_QUOTA_CLIENT_NEW_NAMES] = "client_new_names_per_s",
 		[SL_QUOTA_TENANT_FLOWS] = "flows",
 		[SL_QUOTA_TENANT_NEW_FLOWS] = "new_flows_per_s",
 		[SL_QUOTA_TENANT_DNS] = "dns_per_s",
@@ -156,16 +157,16 @@ taken_by_others(const struct sl_worker *w, const struct subject *s, enum sl_quot
 static void
 look(struct sl_quota_meter *m, uint32_t rate, uint64_t others, uint64_t now_ns)
 {
-	const __uint128_t full = (__uint128_t)rate << TOKEN_BITS;
+	const __int128_t full = (__int128_t)rate << TOKEN_BITS;
 	uint64_t past_ns = now_ns > m->looked_ns ? now_ns - m->looked_ns : 0;
-	__uint128_t spent = (__uint128_t)(others - m->seen) << TOKEN_BITS;
-	__uint128_t level = m->tokens + ((__uint128_t)past_ns * full) / SL_NS_PER_S;
+	__int128_t spent = (__int128_t)(others - m->seen) << TOKEN_BITS;
+	__int128_t level = m->tokens + ((__int128_t)past_ns * full) / SL_NS_PER_S;
 
 	if (m->looked_ns == 0)
 		level = full;
-	else
+	else if (level > 0)
 		level = level > spent ? level - spent : 0;
-	m->tokens = (uint64_t)RTE_MIN(level, full);
+	m->tokens = (int64_t)RTE_MIN(level, full);
 	m->seen = others;
 	m->looked_ns = now_ns != 0 ? now_ns : 1;
 }
@@ -181,7 +182,7 @@ has_token(
 	if (rate == 0)
 		return true;
 	look(m, rate, taken_by_others(w, s, which), w->now_ns);
-	return m->tokens >= 1u << TOKEN_BITS;
+	return m->tokens >= 1 << TOKEN_BITS;
 }
 
 static void
@@ -275,6 +276,46 @@ sl_quota_query(struct sl_worker *w, uint32_t client)
 	take_token(&p.client, rate, p.of_client->dns_per_s);
 	take_token(&p.tenant, rate, p.of_tenant->dns_per_s);
 	return SL_QUOTA_FREE;
+}
+
+enum sl_quota_verdict
+sl_quota_new_name(struct sl_worker *w, uint32_t client)
+{
+	struct parties p;
+
+	if (!find_parties(w, client, &p) ||
+	    !has_token(w, &p.client, SL_QUOTA_NEW_NAMES, p.of_client->new_names_per_s))
+		return p.client.own == NULL ? SL_QUOTA_CLIENT_NEW_NAMES
+					    : refuse(&p.client, SL_QUOTA_CLIENT_NEW_NAMES);
+	take_token(&p.client, SL_QUOTA_NEW_NAMES, p.of_client->new_names_per_s);
+	return SL_QUOTA_FREE;
+}
+
+uint32_t
+sl_quota_dns_budget(struct sl_worker *w, uint32_t client)
+{
+	const enum sl_quota_rate rate = SL_QUOTA_DNS_BYTES;
+	struct parties p;
+	int64_t nb;
+
+	if (!find_parties(w, client, &p) || p.of_client->dns_bytes_per_s == 0)
+		return UINT32_MAX;
+	(void)has_token(w, &p.client, rate, p.of_client->dns_bytes_per_s);
+	nb = p.client.own->meters[rate].tokens / (1 << TOKEN_BITS);
+	return nb < 0 ? 0 : (uint32_t)nb;
+}
+
+void
+sl_quota_dns_answered(struct sl_worker *w, uint32_t client, uint32_t nb_bytes)
+{
+	struct sl_quota_row *row = sl_quota_client(w, client);
+	struct sl_quota_meter *m;
+
+	if (row == NULL)
+		return;
+	m = &row->meters[SL_QUOTA_DNS_BYTES];
+	add64(&m->taken, nb_bytes);
+	m->tokens -= (int64_t)nb_bytes << TOKEN_BITS;
 }
 
 // ---- Flows come and go -------------------------------------------------------------------------

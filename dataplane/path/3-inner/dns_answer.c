@@ -23,16 +23,48 @@ static const char *const edges[EDGE_COUNT] = {
 	[PUNT] = "punt",
 };
 
+// One query on its way through the three steps.
+struct asking {
+	struct sl_answer_query parsed;
+	struct sl_answer_context context;
+	uint8_t *message;
+	uint16_t nb_bytes;
+};
+
+// Beyond the new names of a second: what a full pool would say.
+static enum edge
+refuse_name(struct rte_mbuf *m, const struct asking *a)
+{
+	size_t nb = sl_answer_failure(
+		SL_ANSWER_EXHAUSTED, a->message, a->nb_bytes, a->nb_bytes + rte_pktmbuf_tailroom(m)
+	);
+
+	if (nb == 0)
+		return ROOM;
+	sl_udp_reply(m, sl_meta(m)->l4_offset, (uint16_t)nb);
+	return CLIENT;
+}
+
 static inline enum edge
-follow(const struct sl_answer *answer, struct rte_mbuf *m)
+follow(struct sl_worker *w,
+       const struct sl_answer *answer,
+       const struct asking *a,
+       struct rte_mbuf *m)
 {
 	struct sl_meta *meta = sl_meta(m);
 
 	switch (answer->verdict) {
 	case SL_ANSWER_SEND:
+		if (unlikely(a->context.budget_bytes != UINT32_MAX))
+			sl_quota_dns_answered(w, meta->client, answer->nb_bytes);
 		sl_udp_reply(m, meta->l4_offset, answer->nb_bytes);
 		return CLIENT;
 	case SL_ANSWER_NEED_NAME:
+		if (unlikely(
+			    sl_tenant_of_client(w, meta->client)->client_limits.new_names_per_s != 0
+		    ) &&
+		    sl_quota_new_name(w, meta->client) != SL_QUOTA_FREE)
+			return refuse_name(m, a);
 		meta->punt = SL_PUNT_DNS_NAME;
 		return PUNT;
 	case SL_ANSWER_NEED_RESOLVE:
@@ -46,14 +78,6 @@ follow(const struct sl_answer *answer, struct rte_mbuf *m)
 		return answer->drop == SL_ANSWER_DROP_ROOM ? ROOM : MALFORMED;
 	}
 }
-
-// One query on its way through the three steps.
-struct asking {
-	struct sl_answer_query parsed;
-	struct sl_answer_context context;
-	uint8_t *message;
-	uint16_t nb_bytes;
-};
 
 // Whose query it is and where it stands; CLIENT: go on.
 static inline enum edge
@@ -82,6 +106,8 @@ dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 		.now_s = sl_now_s(w),
 		.budget_bytes = UINT32_MAX,
 	};
+	if (unlikely(tenant->client_limits.dns_bytes_per_s != 0))
+		a->context.budget_bytes = sl_quota_dns_budget(w, meta->client);
 	return CLIENT;
 }
 
@@ -119,7 +145,7 @@ dns_answer_burst(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 			a->message,
 			a->nb_bytes + rte_pktmbuf_tailroom((struct rte_mbuf *)objs[i])
 		);
-		edge[i] = (rte_edge_t)follow(&answer, objs[i]);
+		edge[i] = (rte_edge_t)follow(w, &answer, a, objs[i]);
 		nb_answered += edge[i] == CLIENT;
 	}
 	sl_tally_cycles(w, SL_TALLY_DNS, rte_rdtsc() - began, nb_answered);

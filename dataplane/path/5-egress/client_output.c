@@ -4,6 +4,7 @@
 // private address leaves toward a client stands here: every path to a client passes.
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
+#include <sluice/dp/quota.h>
 
 enum edge { LEAK, NO_CLIENT, PLAIN, WIREGUARD, STREAM, EDGE_COUNT };
 
@@ -78,6 +79,15 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	// The answer to a question that came by TCP goes back by its connection.
 	if (unlikely(meta->stream != 0))
 		return STREAM;
+	// What the session thread answered counts like what a worker did (dns_answer).
+	if (unlikely(meta->stage == SL_STAGE_TO_CLIENT) &&
+	    sl_tenant_of_client(w, meta->client)->client_limits.dns_bytes_per_s != 0)
+		sl_quota_dns_answered(
+			w,
+			meta->client,
+			rte_be_to_cpu_16(ip->total_length) -
+				(uint32_t)(sizeof(*ip) + sizeof(struct rte_udp_hdr))
+		);
 	if (w->snapshot->clients[meta->client].session != SL_NO_SESSION)
 		return WIREGUARD;
 	return PLAIN;

@@ -181,6 +181,44 @@ test_queries(void)
 }
 
 static void
+test_dns_bytes(void)
+{
+	begin();
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), UINT32_MAX);
+	tenants[0].client_limits.dns_bytes_per_s = 1000;
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 1000);
+	sl_quota_dns_answered(&workers[0], 1, 400);
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 600);
+	sl_quota_dns_answered(&workers[0], 1, 2600); // a long one: two seconds' worth owed
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 0);
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[1], 2), 1000);
+	pass_ns(SL_NS_PER_S);
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 0);
+	pass_ns(2 * SL_NS_PER_S - SL_NS_PER_S / 2);
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 500);
+	pass_ns(100 * SL_NS_PER_S);
+	CU_ASSERT_EQUAL(sl_quota_dns_budget(&workers[0], 1), 1000);
+	end();
+}
+
+static void
+test_new_names(void)
+{
+	unsigned nb = 0;
+
+	begin();
+	tenants[0].client_limits.new_names_per_s = 5;
+	for (unsigned i = 0; i < 20; i++)
+		nb += sl_quota_new_name(&workers[0], 1) == SL_QUOTA_FREE;
+	CU_ASSERT_EQUAL(nb, 5);
+	CU_ASSERT_EQUAL(sl_quota_new_name(&workers[0], 1), SL_QUOTA_CLIENT_NEW_NAMES);
+	CU_ASSERT_EQUAL(sl_quota_new_name(&workers[1], 2), SL_QUOTA_FREE);
+	pass_ns(SL_NS_PER_S / 5);
+	CU_ASSERT_EQUAL(sl_quota_new_name(&workers[0], 1), SL_QUOTA_FREE);
+	end();
+}
+
+static void
 test_half_open(void)
 {
 	struct sl_flow f[20];
@@ -234,6 +272,9 @@ static const struct sl_test_case cases[] = {
 	{ "quota: what one limit refuses is not taken from another",
 	  test_client_rate_is_not_charged_for_refusals },
 	{ "quota: DNS queries of a client and of its tenant", test_queries },
+	{ "quota: octets of DNS answers may be owed, and are paid back at the rate",
+	  test_dns_bytes },
+	{ "quota: names that a client asks for first", test_new_names },
 	{ "quota: half-open connections of a client are bounded, others are not", test_half_open },
 	{ "quota: without a limit a client has an eighth of the node's flows half open",
 	  test_default_half_open },

@@ -340,6 +340,17 @@ test_budget(void)
 	CU_ASSERT_EQUAL(a.verdict, SL_ANSWER_SEND);
 	CU_ASSERT_EQUAL(a.nb_bytes, n);
 	CU_ASSERT(sl_get16(m + 2) & SL_DNS_TC);
+	// Nothing at all is left, and nobody else is asked for what could not be said.
+	context.budget_bytes = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		n = make_query(
+			m, i == 0 ? "nas.home.int" : "www.public.example", SL_DNS_A, SL_DNS_RD, 1232
+		);
+		sl_answer(&a, &context, m, n, sizeof(m));
+		CU_ASSERT_EQUAL(a.verdict, SL_ANSWER_SEND);
+		CU_ASSERT_EQUAL(a.nb_bytes, n);
+		CU_ASSERT(sl_get16(m + 2) & SL_DNS_TC);
+	}
 }
 
 static void

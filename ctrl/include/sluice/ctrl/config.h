@@ -280,7 +280,9 @@ struct sl_config_tenant_limits {
 	uint32_t client_half_open; // 0: an eighth of the node's flows
 	uint32_t client_new_flows_per_s;
 	uint32_t client_dns_per_s;
-	uint32_t client_names; // wildcard names first asked by one client
+	uint32_t client_dns_bytes_per_s; // of answers
+	uint32_t client_new_names_per_s; // wildcard names asked for the first time
+	uint32_t client_names; // wildcard names first asked by one client; 0: a quarter of `names`
 };
 
 struct sl_config_tenant {

@@ -1,5 +1,6 @@
 // quota: what one client, and all clients of one tenant, may use of a node: live flows, half-open
-// TCP connections, new flows a second, DNS queries a second.
+// TCP connections, new flows a second, DNS queries a second; of a client also octets of DNS answers and
+// names asked for the first time.
 //
 // Every worker keeps a row for each client and each tenant, writes its own rows alone and reads
 // those of the others, so that nothing is locked and no counter is shared. A client with a single
@@ -23,7 +24,13 @@
 #include <stdint.h>
 
 // What is held to a rate. The burst of each is what it gives in a second.
-enum sl_quota_rate { SL_QUOTA_NEW_FLOWS, SL_QUOTA_DNS_QUERIES, SL_QUOTA_RATES };
+enum sl_quota_rate {
+	SL_QUOTA_NEW_FLOWS,
+	SL_QUOTA_DNS_QUERIES,
+	SL_QUOTA_DNS_BYTES,
+	SL_QUOTA_NEW_NAMES,
+	SL_QUOTA_RATES
+};
 
 // Which limit refused; SL_QUOTA_FREE: none did.
 enum sl_quota_verdict {
@@ -32,6 +39,7 @@ enum sl_quota_verdict {
 	SL_QUOTA_CLIENT_HALF_OPEN,
 	SL_QUOTA_CLIENT_NEW_FLOWS,
 	SL_QUOTA_CLIENT_DNS,
+	SL_QUOTA_CLIENT_NEW_NAMES,
 	SL_QUOTA_TENANT_FLOWS,
 	SL_QUOTA_TENANT_NEW_FLOWS,
 	SL_QUOTA_TENANT_DNS,
@@ -46,7 +54,7 @@ struct sl_quota_meter {
 	_Atomic uint64_t taken; // by this worker, ever; its worker: rw, others: ro
 	uint64_t seen; // taken by the others at the last look
 	uint64_t looked_ns; // 0: never
-	uint64_t tokens; // in units of 2^-20
+	int64_t tokens; // in units of 2^-20; octets of answers may be owed
 };
 
 // Of one client or tenant at one worker (its worker: rw, others: ro).
@@ -104,6 +112,13 @@ enum sl_quota_verdict sl_quota_new_flow(struct sl_worker *w, uint32_t client, ui
 
 // Owning worker: may this client ask one more DNS question?
 enum sl_quota_verdict sl_quota_query(struct sl_worker *w, uint32_t client);
+// Owning worker: may this client have one more name assigned an address? Takes it.
+enum sl_quota_verdict sl_quota_new_name(struct sl_worker *w, uint32_t client);
+
+// Owning worker: how long a DNS answer this client may get now, in octets; UINT32_MAX: of any length.
+uint32_t sl_quota_dns_budget(struct sl_worker *w, uint32_t client);
+// Owning worker: it got one. What is beyond the budget is owed.
+void sl_quota_dns_answered(struct sl_worker *w, uint32_t client, uint32_t nb_bytes);
 
 // Owning worker: a client's flow begins to stand, or is about to be deleted.
 void sl_quota_flow_begins(struct sl_worker *w, const struct sl_flow *f);

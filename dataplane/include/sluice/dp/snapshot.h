@@ -32,6 +32,8 @@ struct sl_limits {
 	uint32_t half_open; // of a client alone
 	uint32_t new_flows_per_s;
 	uint32_t dns_per_s;
+	uint32_t dns_bytes_per_s; // of answers to a client; then answers are cut with TC
+	uint32_t new_names_per_s; // of a client: wildcard names asked for the first time
 };
 
 struct sl_tenant {

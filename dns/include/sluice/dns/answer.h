@@ -33,14 +33,17 @@ enum sl_answer_drop {
 	SL_ANSWER_DROP_ROOM, // the buffer has no room for the answer
 };
 
+#define SL_ANSWER_BUDGET_MIN 512u
+
 // Who asks, and against what. One per burst and client is enough.
 struct sl_answer_context {
 	const struct sl_policy *policy;
 	struct sl_addresses *addresses;
 	uint64_t groups; // of the client
 	uint32_t now_s; // clock of the name table
-	uint32_t
-		budget_bytes; // longest answer the client's byte bucket allows now; longer ones become TC
+	// Longest answer the client's byte bucket allows now; longer ones become TC, and so does what the session
+	// thread would have to answer when less than SL_ANSWER_BUDGET_MIN is left.
+	uint32_t budget_bytes;
 };
 
 struct sl_answer {
