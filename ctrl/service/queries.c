@@ -45,7 +45,8 @@ query_send(
 	}
 	udp = (struct rte_udp_hdr *)(ip + 1);
 	sl_ip4_fill(ip, ends, IPPROTO_UDP, (uint16_t)(sizeof(*ip) + udp_bytes), 0, TTL, 0);
-	*udp = (struct rte_udp_hdr){ .dst_port = rte_cpu_to_be_16(to.port),
+	*udp = (struct rte_udp_hdr){ .src_port = (uint16_t)service_random(NULL),
+				     .dst_port = rte_cpu_to_be_16(to.port),
 				     .dgram_len = rte_cpu_to_be_16(udp_bytes) };
 	memcpy(udp + 1, message, nb_bytes);
 	q->slots[slot] = (struct query){ .token = token,

@@ -285,3 +285,36 @@ sl_nat_pick(struct sl_worker *w, struct sl_flow_key *key)
 	}
 	return evict(w, key, &s);
 }
+
+bool
+sl_nat_pick_from(struct sl_worker *w, struct sl_flow_key *key, uint32_t start)
+{
+	struct sl_nat *nat = w->nat;
+	uint32_t nb_ports = (uint32_t)nat->port_high - nat->port_low + 1, i = 0;
+	const struct sl_route *route = sl_net_route(w->net, sl_ip4_unmap(key->source));
+	rte_be32_t address;
+
+	if (route == NULL)
+		return false;
+	address = w->net->ports[route->port].address;
+	if (nat->nb_addresses != 0)
+		address = nat->addresses
+				  [sl_hash(w->owner_key, key->source, 16) % nat->nb_addresses];
+	sl_ip4_map(key->destination, address);
+	for (uint32_t tries = 0; tries < TRIES_PER_WORKER * w->nb_workers && i < nb_ports;) {
+		uint16_t port = (uint16_t)(nat->port_low + (start + i) % nb_ports);
+		uint32_t reserved = nb_reserved(w->net, port);
+
+		if (reserved != 0) {
+			i += RTE_MIN(reserved, nat->port_high - (uint32_t)port + 1);
+			continue;
+		}
+		i++;
+		tries++;
+		key->destination_port_be = rte_cpu_to_be_16(port);
+		if (sl_nat_owner(w, key) == w->idx && sl_flow_find(w->flows, key) == SL_NO_FLOW)
+			return true;
+	}
+	nat->nb_exhausted++;
+	return false;
+}

@@ -130,6 +130,10 @@ answer_dns(const struct pair_packet *p)
 		SL_EDE_NONE,
 		0
 	);
+	// A forger who knows all but the ID comes first, and must not matter.
+	message[1] ^= 1;
+	path_send(pair.connector, 1, frame, packet_build(frame, sizeof(frame), &spec));
+	message[1] ^= 1;
 	path_send(pair.connector, 1, frame, packet_build(frame, sizeof(frame), &spec));
 }
 

@@ -16,6 +16,7 @@ enum edge {
 	MALFORMED,
 	NOT_CARRIED,
 	NO_FLOW,
+	STRANGE_ID,
 	UNSENT,
 	CHECKSUM,
 	HANDOVER,
@@ -33,6 +34,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "flow_collect_malformed",
 	[NOT_CARRIED] = "flow_collect_not_carried",
 	[NO_FLOW] = "flow_collect_no_flow",
+	[STRANGE_ID] = "flow_collect_strange_id",
 	[UNSENT] = "flow_collect_unsent",
 	[CHECKSUM] = "flow_collect_checksum",
 	[HANDOVER] = "handover",
@@ -77,6 +79,19 @@ key_of(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow_key *key)
 	return HANDOVER;
 }
 
+// Has a datagram from the server we asked the ID that we asked with? One that has not leaves the query open:
+// whoever guesses the port alone must not be able to end it (RFC 5452 section 9.1).
+static inline bool
+has_id(const struct rte_mbuf *m, const struct sl_meta *meta, const struct sl_flow *f)
+{
+	const uint16_t at = (uint16_t)(meta->l4_offset + sizeof(struct rte_udp_hdr));
+
+	return rte_pktmbuf_data_len(m) >= at + sizeof(f->query.id_be) &&
+		memcmp(rte_pktmbuf_mtod_offset(m, const void *, at),
+		       &f->query.id_be,
+		       sizeof(f->query.id_be)) == 0;
+}
+
 static enum edge
 to_session_thread(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f)
 {
@@ -84,6 +99,8 @@ to_session_thread(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f)
 
 	if (!sl_udp_is_intact(m))
 		return CHECKSUM;
+	if (!has_id(m, meta, f))
+		return STRANGE_ID;
 	meta->punt = SL_PUNT_ANSWER;
 	meta->token = f->query.token;
 	// The port is free again at once: an answer ends a query.
@@ -212,6 +229,9 @@ SL_DROP(flow_collect_no_flow, SL_PEER_FAULT, "Packet to this node that answers n
 SL_DROP(flow_collect_checksum,
 	SL_PEER_FAULT,
 	"Answer to a query of our own whose UDP checksum is wrong.")
+SL_DROP(flow_collect_strange_id,
+	SL_PEER_FAULT,
+	"Answer to a DNS query of our own has another ID than was asked with.")
 SL_DROP(flow_collect_unsent, SL_EXPECTED, "Answer for a flow whose PoP is away.")
 SL_DROP(flow_collect_next,
 	SL_EXPECTED,

@@ -1,8 +1,9 @@
 // query_out: a DNS query of this node's own onto the wire.
 //   mailbox_rx -> query_out -> ip4_output
-// On entry the mbuf is an IPv4/UDP packet at L3 without source address, source port and checksum,
-// meta->token says whose it is. The port comes from where NAT ports come from; the flow made here
-// brings the answer back to the session thread.
+// On entry the mbuf is an IPv4/UDP packet at L3 without source address and checksum,
+// meta->token says whose it is; the source port is a random number. The port comes from where NAT
+// ports come from, searched from there on; the flow made here brings the answer back to the session
+// thread.
 #include "flow_common.h"
 
 #include <sluice/dp/nat.h>
@@ -27,13 +28,14 @@ query_out_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	uint32_t index;
 
 	sl_ip4_map(key.source, ip->dst_addr);
-	if (!sl_nat_pick(w, &key))
+	if (!sl_nat_pick_from(w, &key, udp->src_port))
 		return NO_PORT;
 	index = sl_flow_add(w->flows, &key, w->now_ns);
 	if (index == SL_NO_FLOW)
 		return TABLE_FULL;
 	sl_flow_at(w->flows, index)->kind = SL_FLOW_QUERY;
 	sl_flow_at(w->flows, index)->query.token = sl_meta(m)->token;
+	memcpy(&sl_flow_at(w->flows, index)->query.id_be, udp + 1, sizeof(rte_be16_t));
 	ends.source = sl_ip4_unmap(key.destination);
 	udp->src_port = key.destination_port_be;
 	udp->dgram_cksum = 0;

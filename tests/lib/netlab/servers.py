@@ -43,7 +43,8 @@ brief 0 A {git}
                               'git 300 TXT "the git of tenant two"\n',
     },
     "public": {
-        "public.example": SOA + "ns 300 A {dns}\nwww 300 A {www}\nboth 300 A {both}\n" + BIG_TXT + "\n",
+        "public.example": SOA + "ns 300 A {dns}\nwww 300 A {www}\nboth 300 A {both}\n"
+                                "brief 1 A {www}\n" + BIG_TXT + "\n",
         # What the world says of names that are granted as well: a query that leaks shows.
         "corp.example": SOA + "ns 300 A {dns}\ngit 300 A {www}\nhidden 300 A {www}\n",
     },

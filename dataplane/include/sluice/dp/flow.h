@@ -75,6 +75,7 @@ struct sl_flow {
 		uint8_t flow_key[16]; // connector: what the PoP's OPEN carried
 		struct {
 			uint32_t token; // own query: whose it is
+			uint16_t id_be; // its ID: what has another is no answer
 		} query;
 	};
 	uint32_t last_seen_ds; // deciseconds of the worker's clock

@@ -82,3 +82,7 @@ void sl_nat_rest(struct sl_worker *w, const struct sl_flow_key *key);
 
 // Tuples at rest at present.
 uint32_t sl_nat_nb_resting(const struct sl_nat *nat);
+
+// The same for a DNS query of our own, from the port that `start` stands for on: it must leave by one that nobody
+// can guess from those before (RFC 5452 section 4.5). Ends no other flow.
+bool sl_nat_pick_from(struct sl_worker *w, struct sl_flow_key *key, uint32_t start);
