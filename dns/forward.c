@@ -91,6 +91,21 @@ sl_forward_free(struct sl_forward *f)
 	free(f);
 }
 
+void
+sl_forward_set_upstreams(
+	struct sl_forward *f, const struct sl_forward_config *config, uint64_t now_ns
+)
+{
+	if (config->nb_upstreams == 0 || config->nb_upstreams > SL_UPSTREAMS_MAX)
+		return;
+	f->config.mode = config->mode;
+	f->config.nb_upstreams = config->nb_upstreams;
+	sl_upstream_replace(f->upstreams, config->upstreams, config->nb_upstreams);
+	sl_cached_forget(f);
+	for (uint32_t i = 0; i < f->nb_active; i++)
+		sl_question_restart(f, &f->questions[f->active[i]], now_ns);
+}
+
 static struct sl_question *
 begin(struct sl_forward *f,
       const struct sl_query *query,

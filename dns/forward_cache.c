@@ -26,6 +26,14 @@ evict_next(struct sl_forward *f)
 		evict(f, c);
 }
 
+void
+sl_cached_forget(struct sl_forward *f)
+{
+	for (uint32_t i = 0; i < f->nb_cached_max; i++)
+		if (f->cached[i].is_used)
+			evict(f, &f->cached[i]);
+}
+
 bool
 sl_stored_put(
 	struct sl_forward *f,

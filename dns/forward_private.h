@@ -124,6 +124,8 @@ void sl_try_send(
 	uint64_t now_ns,
 	struct sl_forward_event *event
 );
+// Begin it anew, with the upstreams there are now.
+void sl_question_restart(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
 // Retries, stale answers and the deadline of a question.
 void sl_question_timers(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
 
@@ -135,6 +137,8 @@ bool sl_stored_put(
 	size_t nb_bytes,
 	uint64_t now_ns
 );
+// Forget all that is kept.
+void sl_cached_forget(struct sl_forward *f);
 void sl_stored_drop(struct sl_forward *f, struct sl_stored *stored);
 size_t sl_stored_get(struct sl_forward *f, const struct sl_stored *stored); // into scratch
 struct sl_cached *sl_cached_find(

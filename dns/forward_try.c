@@ -88,6 +88,25 @@ sl_question_ask_next(struct sl_forward *f, struct sl_question *q, uint64_t now_n
 		}
 }
 
+void
+sl_question_restart(struct sl_forward *f, struct sl_question *q, uint64_t now_ns)
+{
+	if (q->is_done)
+		return;
+	for (unsigned u = 0; u < SL_UPSTREAMS_MAX; u++) {
+		struct sl_try *t = &q->tries[u];
+
+		// The port of a try whose upstream has gone frees itself in time.
+		if (u < f->config.nb_upstreams)
+			close_try(f, q, t, SL_TRY_IDLE);
+		t->has_token = false;
+		t->state = SL_TRY_IDLE;
+		t->is_silent = false;
+	}
+	q->first_upstream = 0;
+	sl_question_ask_next(f, q, now_ns);
+}
+
 static enum sl_receive_verdict
 match(struct sl_forward *f,
       uint32_t token,

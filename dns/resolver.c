@@ -67,6 +67,29 @@ fail:
 	return NULL;
 }
 
+bool
+sl_resolver_set_servers(
+	struct sl_resolver *r, const struct sl_resolver_config *config, uint64_t now_ns
+)
+{
+	struct sl_name search[SL_RESOLVER_SEARCH_MAX];
+
+	if (config->nb_servers == 0 || config->nb_servers > SL_UPSTREAMS_MAX ||
+	    config->nb_search > SL_RESOLVER_SEARCH_MAX)
+		return false;
+	for (unsigned i = 0; i < config->nb_search; i++)
+		if (sl_name_from_text(&search[i], config->search[i]) != SL_NAME_OK)
+			return false;
+	memcpy(r->search, search, sizeof(search[0]) * config->nb_search);
+	r->config.nb_search = config->nb_search;
+	r->config.nb_servers = config->nb_servers;
+	sl_upstream_replace(r->servers, config->servers, config->nb_servers);
+	sl_known_forget(r);
+	for (uint32_t i = 0; i < r->nb_active; i++)
+		sl_lookup_restart(r, &r->lookups[r->active[i]], now_ns);
+	return true;
+}
+
 void
 sl_resolver_free(struct sl_resolver *r)
 {

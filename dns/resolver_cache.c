@@ -31,6 +31,14 @@ drop(struct sl_resolver *r, struct sl_known *k)
 	r->stats.nb_cached--;
 }
 
+void
+sl_known_forget(struct sl_resolver *r)
+{
+	for (uint32_t i = 0; i < r->config.names_max; i++)
+		if (r->known[i].is_used)
+			drop(r, &r->known[i]);
+}
+
 bool
 sl_known_find(
 	struct sl_resolver *r,

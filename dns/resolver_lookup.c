@@ -79,6 +79,20 @@ sl_lookup_ask_next(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns)
 	l->state = SL_LOOKUP_SEND;
 }
 
+void
+sl_lookup_restart(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns)
+{
+	if (l->state == SL_LOOKUP_DONE)
+		return;
+	l->search = 0;
+	l->name = l->original;
+	l->tried = l->failed = 0;
+	l->chain = 0;
+	l->ttl_s = UINT32_MAX;
+	sl_lookup_next_name(r, l);
+	sl_lookup_ask_next(r, l, now_ns);
+}
+
 // The lookup a message belongs to, if its token, server, ID and question are those that were sent.
 static enum sl_receive_verdict
 match(struct sl_resolver *r,

@@ -100,6 +100,8 @@ bool sl_known_find(
 	uint64_t now_ns,
 	struct sl_known **known
 );
+// Forget all that is known.
+void sl_known_forget(struct sl_resolver *r);
 void sl_known_result(struct sl_known *k, uint64_t now_ns, struct sl_resolver_result *result);
 void sl_known_store(struct sl_resolver *r, const struct sl_lookup *l, uint64_t now_ns);
 
@@ -109,6 +111,8 @@ void sl_known_store(struct sl_resolver *r, const struct sl_lookup *l, uint64_t n
 bool sl_lookup_next_name(struct sl_resolver *r, struct sl_lookup *l);
 // Ask the next server, or give up.
 void sl_lookup_ask_next(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns);
+// Begin it anew, with the servers there are now.
+void sl_lookup_restart(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns);
 // The event that sends a lookup's query.
 void sl_lookup_send(
 	struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns, struct sl_resolver_event *event

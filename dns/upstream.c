@@ -1,6 +1,7 @@
 #include "upstream_private.h"
 
 #include <sluice/proto/limits.h>
+#include <string.h>
 
 #define RETRY_MIN_NS   (50 * SL_NS_PER_MS)
 #define RETRY_FIRST_NS (400 * SL_NS_PER_MS) // before any round trip is known
@@ -56,6 +57,25 @@ sl_upstream_silent(struct sl_upstream *u, uint64_t now_ns)
 	if (u->probe_interval_ns > PROBE_MAX_NS)
 		u->probe_interval_ns = PROBE_MAX_NS;
 	u->probe_ns = now_ns + u->probe_interval_ns;
+}
+
+void
+sl_upstream_replace(
+	struct sl_upstream list[SL_UPSTREAMS_MAX], const struct sl_upstream_address *at, unsigned nb
+)
+{
+	struct sl_upstream old[SL_UPSTREAMS_MAX];
+
+	memcpy(old, list, sizeof(old));
+	for (unsigned i = 0; i < SL_UPSTREAMS_MAX; i++) {
+		list[i] = (struct sl_upstream){ 0 };
+		if (i >= nb)
+			continue;
+		for (unsigned k = 0; k < SL_UPSTREAMS_MAX; k++)
+			if (sl_upstream_same(old[k].at, at[i]))
+				list[i] = old[k];
+		list[i].at = at[i];
+	}
 }
 
 int

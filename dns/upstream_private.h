@@ -18,3 +18,7 @@ sl_upstream_same(struct sl_upstream_address a, struct sl_upstream_address b)
 {
 	return a.address == b.address && a.port == b.port;
 }
+// Other servers take the places of those in `list`; one that is in both keeps what is known of it.
+void sl_upstream_replace(
+	struct sl_upstream list[SL_UPSTREAMS_MAX], const struct sl_upstream_address *at, unsigned nb
+);

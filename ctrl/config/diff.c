@@ -309,6 +309,14 @@ write_connector(FILE *to, const struct sl_config *c)
 	write_strings(to, &c->connector.search);
 }
 
+// Tables of names, leases and forwarders are a tenant's by its place in the list.
+static void
+write_tenants_fixed(FILE *to, const struct sl_config *c)
+{
+	for (unsigned i = 0; i < c->nb_tenants; i++)
+		fprintf(to, "%s %u\n", c->tenants[i].name, c->tenants[i].id);
+}
+
 static bool
 differs(writer write, const struct sl_config *a, const struct sl_config *b)
 {
@@ -349,6 +357,7 @@ static const struct part {
 	{ "limits.flows, names, sessions and mbufs", write_limits },
 	{ "system (but for log_level, flow_log and flow_log_interim_s)", write_system_fixed },
 	{ "connector.tenant and NAT", write_connector_fixed },
+	{ "which tenants there are (name, id and order)", write_tenants_fixed },
 	{ NULL, write_dns },
 	{ NULL, write_timers },
 	{ NULL, write_system },

@@ -22,30 +22,48 @@ mode_of(enum sl_config_upstream_mode mode)
 	}
 }
 
+static const struct sl_config_upstreams *
+upstreams_of(const struct sl_config *config, unsigned t)
+{
+	const struct sl_config_upstreams *own = &config->tenants[t].upstreams;
+
+	return own->nb != 0 ? own : &config->dns.upstreams;
+}
+
+// The forwarder of a tenant, made or given its upstreams. Without any other names are refused.
+static int
+set_upstreams(struct sl_service *s, unsigned t)
+{
+	const struct sl_config_upstreams *upstreams = upstreams_of(s->config, t);
+	struct sl_forward_config config = { .name_key = s->name_key,
+					    .random = service_random,
+					    .mode = mode_of(upstreams->mode) };
+	struct tenant *tenant = &s->tenants[t];
+
+	tenant->has_upstreams = upstreams->nb != 0;
+	if (upstreams->nb == 0)
+		return 0;
+	for (unsigned i = 0; i < upstreams->nb && i < SL_UPSTREAMS_MAX; i++)
+		config.upstreams[config.nb_upstreams++] = (struct sl_upstream_address){
+			.address = upstreams->list[i].endpoint.address,
+			.port = upstreams->list[i].endpoint.port,
+		};
+	// Others read its counters: it is never replaced.
+	if (tenant->forward != NULL)
+		sl_forward_set_upstreams(tenant->forward, &config, s->now_ns);
+	else
+		tenant->forward = sl_forward_create(&config);
+	return tenant->forward == NULL ? -ENOMEM : streaming_servers(tenant, upstreams);
+}
+
 int
 forwarding_create(struct sl_service *s)
 {
-	for (unsigned t = 0; t < s->nb_tenants; t++) {
-		const struct sl_config_upstreams *upstreams = &s->config->tenants[t].upstreams;
-		struct sl_forward_config config = { .name_key = s->name_key,
-						    .random = service_random };
+	int ret = 0;
 
-		if (upstreams->nb == 0)
-			upstreams = &s->config->dns.upstreams;
-		if (upstreams->nb == 0)
-			continue;
-		config.mode = mode_of(upstreams->mode);
-		for (unsigned i = 0; i < upstreams->nb && i < SL_UPSTREAMS_MAX; i++)
-			config.upstreams[config.nb_upstreams++] = (struct sl_upstream_address){
-				.address = upstreams->list[i].endpoint.address,
-				.port = upstreams->list[i].endpoint.port,
-			};
-		s->tenants[t].forward = sl_forward_create(&config);
-		if (s->tenants[t].forward == NULL ||
-		    streaming_servers(&s->tenants[t], upstreams) != 0)
-			return -ENOMEM;
-	}
-	return 0;
+	for (unsigned t = 0; ret == 0 && t < s->nb_tenants; t++)
+		ret = set_upstreams(s, t);
+	return ret;
 }
 
 void
@@ -55,6 +73,39 @@ forwarding_free(struct sl_service *s)
 		sl_forward_free(s->tenants[t].forward);
 		streaming_servers_free(&s->tenants[t]);
 	}
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_upstreams(const struct sl_config_upstreams *a, const struct sl_config_upstreams *b)
+{
+	if (a->nb != b->nb || a->mode != b->mode)
+		return false;
+	for (unsigned i = 0; i < a->nb; i++) {
+		if (a->list[i].endpoint.address != b->list[i].endpoint.address ||
+		    a->list[i].endpoint.port != b->list[i].endpoint.port ||
+		    !same_text(a->list[i].tls_name, b->list[i].tls_name) ||
+		    !same_text(a->list[i].tls_pin, b->list[i].tls_pin))
+			return false;
+	}
+	return true;
+}
+
+void
+forwarding_config(struct sl_service *s, const struct sl_config *before)
+{
+	for (unsigned t = 0; t < s->nb_tenants; t++)
+		if (!same_upstreams(upstreams_of(before, t), upstreams_of(s->config, t)) &&
+		    set_upstreams(s, t) != 0)
+			sl_log(SL_LOG_ERROR,
+			       "upstreams-lost",
+			       "no memory for the upstreams of a tenant: its other names are "
+			       "refused");
 }
 
 void
@@ -80,7 +131,7 @@ forwarding_query(struct sl_service *s, struct rte_mbuf *m)
 
 	if (meta->stream != 0)
 		asker.cookie = meta->stream;
-	if (tenant->forward == NULL) {
+	if (!tenant->has_upstreams || tenant->forward == NULL) {
 		names_fail(s, m, SL_ANSWER_REFUSED);
 		return;
 	}

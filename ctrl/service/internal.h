@@ -50,7 +50,8 @@ struct queries {
 
 struct tenant {
 	struct sl_addresses *addresses;
-	struct sl_forward *forward; // NULL: other names are refused
+	struct sl_forward *forward; // NULL: there never were upstreams
+	bool has_upstreams; // false: other names are refused
 	struct sl_stream_server servers[SL_UPSTREAMS_MAX]; // its upstreams
 	unsigned nb_claimed; // exact names of the policy asked for on this walk over them
 	unsigned nb_missing; // of those, without an address yet
@@ -161,6 +162,8 @@ void names_fail(struct sl_service *s, struct rte_mbuf *m, int why);
 
 int forwarding_create(struct sl_service *s);
 void forwarding_free(struct sl_service *s);
+// A new configuration is in force: forwarders whose upstreams changed begin anew.
+void forwarding_config(struct sl_service *s, const struct sl_config *before);
 void forwarding_query(struct sl_service *s, struct rte_mbuf *m);
 void forwarding_receive(
 	struct sl_service *s,
@@ -177,6 +180,8 @@ unsigned forwarding_work(struct sl_service *s);
 
 int resolving_create(struct sl_service *s);
 void resolving_free(struct sl_service *s);
+// A new configuration is in force: with other servers or search domains the resolver begins anew.
+void resolving_config(struct sl_service *s, const struct sl_config *before);
 void resolving_open(struct sl_service *s, struct rte_mbuf *m);
 void resolving_client_query(struct sl_service *s, struct rte_mbuf *m);
 void resolving_record(struct sl_service *s, struct rte_mbuf *m);

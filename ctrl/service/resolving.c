@@ -15,8 +15,8 @@
 #define PIECE_BYTES     1120u // of a message: a record of it passes every path of a lane whole
 #define COOKIE_NOBODY   UINT64_MAX // an index no hold has
 
-int
-resolving_create(struct sl_service *s)
+static struct sl_resolver_config
+resolver_config(const struct sl_service *s)
 {
 	const struct sl_config_connector_role *role = &s->config->connector;
 	struct sl_resolver_config config = {
@@ -25,8 +25,6 @@ resolving_create(struct sl_service *s)
 		.deadline_ns = (uint64_t)s->config->timers.resolve_ms * SL_NS_PER_MS,
 	};
 
-	if (s->config->node.role != SL_ROLE_CONNECTOR)
-		return 0;
 	for (unsigned i = 0; i < role->nb_resolvers && i < SL_UPSTREAMS_MAX; i++)
 		config.servers[config.nb_servers++] = (struct sl_upstream_address){
 			.address = role->resolvers[i].address,
@@ -34,6 +32,16 @@ resolving_create(struct sl_service *s)
 		};
 	for (unsigned i = 0; i < role->search.nb && i < SL_RESOLVER_SEARCH_MAX; i++)
 		config.search[config.nb_search++] = role->search.list[i];
+	return config;
+}
+
+int
+resolving_create(struct sl_service *s)
+{
+	const struct sl_resolver_config config = resolver_config(s);
+
+	if (s->config->node.role != SL_ROLE_CONNECTOR)
+		return 0;
 	s->resolver = sl_resolver_create(&config);
 	return s->resolver == NULL ? -ENOMEM : 0;
 }
@@ -42,6 +50,34 @@ void
 resolving_free(struct sl_service *s)
 {
 	sl_resolver_free(s->resolver);
+}
+
+static bool
+same_resolvers(const struct sl_config_connector_role *a, const struct sl_config_connector_role *b)
+{
+	if (a->nb_resolvers != b->nb_resolvers || a->search.nb != b->search.nb)
+		return false;
+	for (unsigned i = 0; i < a->nb_resolvers; i++)
+		if (a->resolvers[i].address != b->resolvers[i].address ||
+		    a->resolvers[i].port != b->resolvers[i].port)
+			return false;
+	for (unsigned i = 0; i < a->search.nb; i++)
+		if (strcmp(a->search.list[i], b->search.list[i]) != 0)
+			return false;
+	return true;
+}
+
+void
+resolving_config(struct sl_service *s, const struct sl_config *before)
+{
+	const struct sl_resolver_config config = resolver_config(s);
+
+	if (s->resolver == NULL || same_resolvers(&before->connector, &s->config->connector))
+		return;
+	if (!sl_resolver_set_servers(s->resolver, &config, s->now_ns))
+		sl_log(SL_LOG_ERROR,
+		       "resolvers-kept",
+		       "the new private name servers or search domains cannot be used");
 }
 
 // ---- OPEN: a name the worker has no address for --------------------------------------------------

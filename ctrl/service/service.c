@@ -263,7 +263,13 @@ sl_service_config(
 	unsigned nb_peers
 )
 {
-	s->config = config;
+	if (s->config != config) {
+		const struct sl_config *before = s->config;
+
+		s->config = config;
+		forwarding_config(s, before);
+		resolving_config(s, before);
+	}
 	s->snapshot = snapshot;
 	names_clients(s, snapshot->nb_clients);
 	for (unsigned t = 0; t < s->nb_tenants; t++)

@@ -43,9 +43,26 @@ streaming_ask(
 
 // ---- How upstreams are asked ------------------------------------------------------------------------
 
+static bool
+same_server(
+	const struct sl_stream_server *server,
+	struct sl_upstream_address at,
+	const struct sl_config_upstream *u
+)
+{
+	return server->tls_name != NULL && server->at.address == at.address &&
+		server->at.port == at.port && strcmp(server->tls_name, u->tls_name) == 0 &&
+		(server->tls_pin == NULL) == (u->tls_pin == NULL) &&
+		(u->tls_pin == NULL || strcmp(server->tls_pin, u->tls_pin) == 0);
+}
+
 int
 streaming_servers(struct tenant *tenant, const struct sl_config_upstreams *upstreams)
 {
+	struct sl_stream_server old[SL_UPSTREAMS_MAX];
+
+	memcpy(old, tenant->servers, sizeof(old));
+	memset(tenant->servers, 0, sizeof(tenant->servers));
 	for (unsigned i = 0; i < upstreams->nb && i < SL_UPSTREAMS_MAX; i++) {
 		const struct sl_config_upstream *u = &upstreams->list[i];
 		struct sl_stream_server *server = &tenant->servers[i];
@@ -54,7 +71,13 @@ streaming_servers(struct tenant *tenant, const struct sl_config_upstreams *upstr
 							   .port = u->endpoint.port };
 		if (u->tls_name == NULL)
 			continue;
-		// They outlive the configuration: queries under way know them.
+		// They outlive the configuration, and a server's place in it: queries under way know
+		// them. So what a reload took out of use stays.
+		for (unsigned k = 0; k < SL_UPSTREAMS_MAX; k++)
+			if (same_server(&old[k], server->at, u))
+				*server = old[k];
+		if (server->tls_name != NULL)
+			continue;
 		server->tls_name = strdup(u->tls_name);
 		server->tls_pin = u->tls_pin == NULL ? NULL : strdup(u->tls_pin);
 		if (server->tls_name == NULL || (u->tls_pin != NULL && server->tls_pin == NULL))

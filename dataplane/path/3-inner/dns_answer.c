@@ -106,7 +106,7 @@ dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 		.now_s = sl_now_s(w),
 		.budget_bytes = UINT32_MAX,
 	};
-	if (unlikely(tenant->client_limits.dns_bytes_per_s != 0))
+	if (unlikely(tenant->client_limits.dns_bytes_per_s != 0) && meta->stream == 0)
 		a->context.budget_bytes = sl_quota_dns_budget(w, meta->client);
 	return CLIENT;
 }

@@ -53,6 +53,11 @@ struct sl_forward;
 
 struct sl_forward *sl_forward_create(const struct sl_forward_config *config);
 void sl_forward_free(struct sl_forward *forward);
+// Ask these upstreams from now on, in this mode (the other fields of `config` are not looked at). What is kept is
+// forgotten, what is under way begins anew; servers that were there before keep their health.
+void sl_forward_set_upstreams(
+	struct sl_forward *forward, const struct sl_forward_config *config, uint64_t now_ns
+);
 
 // Where an answer goes. Compared whole with the query's ID and question.
 struct sl_forward_asker {

@@ -50,6 +50,12 @@ struct sl_resolver;
 struct sl_resolver *sl_resolver_create(const struct sl_resolver_config *config);
 void sl_resolver_free(struct sl_resolver *resolver);
 
+// Ask these servers, with these search domains, from now on (the other fields of `config` are not looked at). What is
+// kept is forgotten, what is under way begins anew. False when it is out of range; nothing has changed then.
+bool sl_resolver_set_servers(
+	struct sl_resolver *resolver, const struct sl_resolver_config *config, uint64_t now_ns
+);
+
 enum sl_resolved {
 	SL_RESOLVED_OK = 0, // addresses (for SL_DNS_A, SL_DNS_AAAA) or a message (other types)
 	SL_RESOLVED_NO_NAME, // NXDOMAIN, or no record of the type
