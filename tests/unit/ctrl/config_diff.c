@@ -97,7 +97,7 @@ static const struct row {
 	{ "groups = [\"g\", \"h\"]", "groups = [\"h\", \"g\"]", SL_CHANGE_RELOAD, true, "" },
 	{ "id = 1;", "id = 1; bypass = [\"b.corp.example\"];", SL_CHANGE_RELOAD, true, "" },
 	{ "id = 1;", "id = 1; search = [\"corp.example\"];", SL_CHANGE_RELOAD, false, "" },
-	{ "id = 1;", "id = 2;", SL_CHANGE_RELOAD, true, "" },
+	{ "id = 1;", "id = 2;", SL_CHANGE_RESTART, true, "which tenants there are" },
 };
 
 static void

@@ -348,6 +348,39 @@ test_negative(void)
 }
 
 static void
+test_other_upstreams(void)
+{
+	struct sl_forward *f = make(SL_FORWARD_SERIAL);
+	struct sl_forward_config other = { .upstreams = { { 0x0a000009, 53 } }, .nb_upstreams = 1 };
+	struct sent first, s, e;
+	uint8_t m[8192];
+	size_t n;
+
+	ask(f, 1, 1, "kept.example", 0, MS);
+	poll_event(f, MS, &first);
+	n = reply(&first, m, 0, 1, 300);
+	give(f, &first, m, n, MS);
+	CU_ASSERT_TRUE(poll_event(f, MS, &e));
+	ask(f, 1, 2, "waits.example", 0, MS);
+	poll_event(f, MS, &first);
+	sl_forward_set_upstreams(f, &other, 2 * MS);
+	// What is under way is asked of the new one; what the old one says now is late.
+	CU_ASSERT_TRUE_FATAL(poll_event(f, 2 * MS, &s));
+	CU_ASSERT_EQUAL(s.event.upstream.address, 0x0a000009);
+	n = reply(&first, m, 0, 1, 300);
+	CU_ASSERT_NOT_EQUAL(give(f, &first, m, n, 3 * MS), SL_RECEIVE_ACCEPTED);
+	n = reply(&s, m, 0, 1, 300);
+	CU_ASSERT_EQUAL(give(f, &s, m, n, 3 * MS), SL_RECEIVE_ACCEPTED);
+	CU_ASSERT_TRUE(poll_event(f, 3 * MS, &e));
+	CU_ASSERT_EQUAL(e.event.kind, SL_FORWARD_ANSWER);
+	// What the old ones said is forgotten.
+	CU_ASSERT_EQUAL(ask(f, 1, 3, "kept.example", 0, 4 * MS), SL_FORWARD_PENDING);
+	CU_ASSERT_TRUE(poll_event(f, 4 * MS, &s));
+	CU_ASSERT_EQUAL(s.event.upstream.address, 0x0a000009);
+	sl_forward_free(f);
+}
+
+static void
 test_bounds(void)
 {
 	struct sl_forward *f = make(SL_FORWARD_SERIAL);
@@ -385,6 +418,8 @@ static const struct sl_test_case cases[] = {
 	{ "A14: truncated upstream means TCP, too long for the client means TC",
 	  test_truncation_and_tcp },
 	{ "A14: NXDOMAIN is kept as long as the SOA says", test_negative },
+	{ "A14: other upstreams take over what is under way, and nothing old is said",
+	  test_other_upstreams },
 	{ "forward: promises are bounded per client, and all of them end", test_bounds },
 };
 

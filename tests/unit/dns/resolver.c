@@ -384,6 +384,41 @@ test_pool(void)
 	sl_resolver_free(r);
 }
 
+static void
+test_other_servers(void)
+{
+	struct sl_resolver *r = make(2);
+	struct sl_resolver_config other = { .servers = { { 0x0a000009, 53 } },
+					    .nb_servers = 1,
+					    .search = { "other.example" },
+					    .nb_search = 1 };
+	const struct sl_name name = name_of("git.corp.example");
+	struct sl_resolver_event first, s;
+	struct sl_resolver_result result;
+	struct sl_writer w;
+	uint8_t m[2048], address[4] = { 10, 0, 0, 1 };
+
+	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_A, 1, MS, &result));
+	CU_ASSERT_TRUE_FATAL(poll_event(r, MS, &first));
+	CU_ASSERT_TRUE(sl_resolver_set_servers(r, &other, 2 * MS));
+	CU_ASSERT_TRUE_FATAL(poll_event(r, 2 * MS, &s));
+	CU_ASSERT_EQUAL(s.server.address, 0x0a000009);
+	w = reply(&first, m, 0, 1);
+	put_record(&w, "git.corp.example", SL_DNS_A, 100, address, 4);
+	CU_ASSERT_NOT_EQUAL(give(r, &first, &w, 3 * MS), SL_RECEIVE_ACCEPTED);
+	w = reply(&s, m, 0, 1);
+	put_record(&w, "git.corp.example", SL_DNS_A, 100, address, 4);
+	CU_ASSERT_EQUAL(give(r, &s, &w, 3 * MS), SL_RECEIVE_ACCEPTED);
+	CU_ASSERT_TRUE_FATAL(poll_event(r, 3 * MS, &s));
+	CU_ASSERT_EQUAL(s.kind, SL_RESOLVER_RESULT);
+	CU_ASSERT_TRUE(sl_resolver_ask(r, &name, SL_DNS_A, 1, 4 * MS, &result));
+	CU_ASSERT_TRUE(sl_resolver_set_servers(r, &other, 5 * MS));
+	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_A, 1, 6 * MS, &result)); // forgotten
+	other.search[0] = "no..name";
+	CU_ASSERT_FALSE(sl_resolver_set_servers(r, &other, 7 * MS));
+	sl_resolver_free(r);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "resolver: askers of one name share a query; its answer is kept for its TTL",
 	  test_shared_and_cached },
@@ -394,6 +429,8 @@ static const struct sl_test_case cases[] = {
 	{ "resolver: answers that do not match are refused and counted", test_hostile },
 	{ "resolver: truncation asks for TCP, search domains come first, TTL 0 is not kept",
 	  test_tcp_and_search },
+	{ "resolver: other servers take over what is under way, and nothing old is kept",
+	  test_other_servers },
 	{ "resolver: queries and promises are bounded, and all of them end", test_bounded },
 	{ "resolver: several addresses are a pool, dead ones last; fetched again before the TTL "
 	  "ends",
