@@ -204,7 +204,8 @@ def private_addresses(client, packets):
         if not packet.to_us or packet.src == own:
             continue
         if packet.src not in allowed:
-            if ipaddress.ip_address(packet.src) in topology.POOL:
+            source = ipaddress.ip_address(packet.src)
+            if any(source in n for n in (topology.POOL, *topology.MORE_SOURCES)):
                 allowed.add(packet.src)
             else:
                 bad.append(f"{client} got a packet from {packet.src}")

@@ -103,6 +103,7 @@ class Watch:
         for capture in self.lab.captures:
             capture.close()
         self.lab.captures.clear()
+        topology.MORE_SOURCES.clear()
         changed = []
         for host, text in self.configs.items():
             if self.lab.config_of(host) != text:

@@ -14,6 +14,7 @@ HOSTS = (*CLIENTS, "access", *DAEMONS, "underlay", "public", "private", "private
 
 RESOLVERS = ("100.95.0.251", "100.95.0.252", "100.95.0.253", "100.95.0.254")
 POOL = ipaddress.ip_network("100.96.0.0/12")
+MORE_SOURCES = []  # networks that a case configured for clients to hear from
 POP_CLIENTS = "10.1.0.1"
 POP_UNDERLAY = "198.51.100.2"
 PRIVATE_PREFIX = "10.20.0.0/24"
