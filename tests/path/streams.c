@@ -189,8 +189,10 @@ test_servers(void)
 {
 	uint16_t ports[3];
 	struct rte_mbuf *m;
+	uint64_t nb_before;
 
 	pair_begin(NULL);
+	nb_before = pair_drops(pair.connector, "flow_collect_no_flow");
 	for (uint32_t socket = 0; socket < 2; socket++) {
 		send_out(socket, RTE_TCP_SYN_FLAG, 1000);
 		CU_ASSERT_TRUE_FATAL(pair_host_take(&p)); // checksums are verified there
@@ -218,7 +220,8 @@ test_servers(void)
 	server_answers(ports[0], RTE_TCP_ACK_FLAG);
 	server_answers(29998, RTE_TCP_SYN_FLAG);
 	CU_ASSERT_PTR_NULL(path_take_stream(pair.connector));
-	CU_ASSERT_EQUAL(pair_drops(pair.connector, "flow_collect_no_flow"), 2);
+	// The forged answer that pair_begin() plays may have come late as well.
+	CU_ASSERT_EQUAL(pair_drops(pair.connector, "flow_collect_no_flow"), nb_before + 2);
 	// Nothing leaves for a socket without a connection.
 	send_out(7, RTE_TCP_ACK_FLAG, 1);
 	send_out(SL_STREAM_SOCKETS, RTE_TCP_SYN_FLAG, 1);
