@@ -18,10 +18,10 @@ _sluicectl()
 		return
 	fi
 	case $command in
-	"") words="show trace explain top health reload drain client help --json --socket --help" ;;
+	"") words="show trace explain top health reload reopen drain client help --json --socket --help" ;;
 	show)
 		[ "$prev" = show ] &&
-			words="ports workers clients resources names sessions flows graph drops stats cpu"
+			words="ports workers clients resources names sessions flows limits graph drops stats cpu"
 		[ "$prev" = graph ] && words="dot"
 		;;
 	client) [ "$prev" = client ] && words="add remove show" ;;

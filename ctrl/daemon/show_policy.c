@@ -12,41 +12,32 @@
 // ---- Clients -------------------------------------------------------------------------------------------
 
 static json_t *
-client_source(const struct sl_config_client *c)
+client_source(const struct sl_client *c)
 {
-	uint32_t a = c->is_wireguard ? c->address : c->source.address;
-	char text[32];
+	uint32_t a = rte_be_to_cpu_32(c->address);
 
-	snprintf(
-		text,
-		sizeof(text),
-		"%u.%u.%u.%u/%u",
-		a >> 24,
-		a >> 16 & 255,
-		a >> 8 & 255,
-		a & 255,
-		c->is_wireguard ? 32 : c->source.length
+	return json_sprintf(
+		"%u.%u.%u.%u/%u", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255, c->prefix_bits
 	);
-	return json_string(text);
 }
 
 // "clients", or "clients.17" for a VLAN, or the state of a WireGuard client's session.
 static json_t *
-client_way(const struct daemon *d, const struct sl_config_client *c, uint32_t id)
+client_way(const struct daemon *d, const struct sl_client *c)
 {
-	const struct sl_client *live = &d->snapshot->dp.clients[id];
 	const struct sl_session *s;
 
-	if (!c->is_wireguard && c->vlan == 0)
-		return json_string(d->config->ports[c->port_idx].name);
-	if (!c->is_wireguard)
-		return json_sprintf("%s.%u", d->config->ports[c->port_idx].name, c->vlan);
-	if (live->session >= d->sessions.nb_sessions)
+	if (c->session == SL_NO_SESSION)
+		return c->vlan == 0
+			? json_string(d->config->ports[c->port].name)
+			: json_sprintf("%s.%u", d->config->ports[c->port].name, c->vlan);
+	if (c->session >= d->sessions.nb_sessions)
 		return json_string("WireGuard, down");
-	s = &d->sessions.sessions[live->session];
+	s = &d->sessions.sessions[c->session];
 	return json_string(atomic_load(&s->current) == NULL ? "WireGuard, down" : "WireGuard, up");
 }
 
+// Those of the file and those that were added at run time.
 void
 show_clients(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words)
 {
@@ -59,26 +50,25 @@ show_clients(void *arg, struct sl_api_request *request, unsigned nb_words, const
 
 	(void)nb_words;
 	(void)words;
-	for (unsigned t = 0; t < d->config->nb_tenants; t++) {
-		const struct sl_config_tenant *tenant = &d->config->tenants[t];
+	for (uint32_t id = 0; id < d->snapshot->dp.nb_clients; id++) {
+		const struct sl_client *c = &d->snapshot->dp.clients[id];
+		const struct sl_config_tenant *tenant;
+		char *groups;
 
-		for (unsigned i = 0; i < tenant->nb_clients; i++) {
-			const struct sl_config_client *c = &tenant->clients[i];
-			uint32_t id = registry_id(d->ids, ID_CLIENT, t, c->name);
-			char *groups = show_groups(tenant, c->groups);
-
-			if (id < d->snapshot->dp.nb_clients)
-				sl_json_row(
-					table,
-					"ssoos",
-					c->name,
-					tenant->name,
-					client_source(c),
-					client_way(d, c, id),
-					groups == NULL ? "?" : groups
-				);
-			free(groups);
-		}
+		if (!c->is_live)
+			continue;
+		tenant = &d->config->tenants[c->tenant];
+		groups = show_groups(tenant, c->groups);
+		sl_json_row(
+			table,
+			"ssoos",
+			c->name,
+			tenant->name,
+			client_source(c),
+			client_way(d, c),
+			groups == NULL ? "?" : groups
+		);
+		free(groups);
 	}
 	sl_api_reply(request, table);
 }

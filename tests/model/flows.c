@@ -11,7 +11,7 @@
 // duplicates arrive. Seeds 1 to 24 are run; SL_SEED=N repeats one alone.
 //
 // world.c has the nodes, network and slots, pop.c and connector.c what each role does.
-#include "world.h"
+#include "flows/world.h"
 
 static enum sl_link_verdict
 act(unsigned node, const struct datagram *d, const struct sl_rec *rec, struct flow *f)
