@@ -273,6 +273,8 @@ pair_policy(uint32_t without, uint32_t widened)
 		list[nb] = resources[i];
 		if (list[nb].id == widened)
 			list[nb].groups = GROUP_A | GROUP_B;
+		if (list[nb].id == pair.narrowed)
+			list[nb].nb_tcp = 1;
 		nb++;
 	}
 	policy = build_policy(list, nb, ++pair.generation);

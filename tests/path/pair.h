@@ -73,6 +73,7 @@ struct pair {
 	bool may_leak; // a fault is injected on purpose
 	bool is_noisy; // frames are altered on purpose: what arrives is counted and not looked at
 	uint32_t generation;
+	uint32_t narrowed; // resource of which policies to come grant the first range of TCP alone
 };
 extern struct pair pair;
 

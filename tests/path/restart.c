@@ -183,6 +183,35 @@ test_revoked(void)
 	pair_end("revoked");
 }
 
+// The name stands as before, but not with this port.
+static void
+test_narrowed(void)
+{
+	struct pair_tcp t;
+
+	pair_begin(NULL);
+	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
+	restart();
+	pair.narrowed = 1;
+	pair_policy(0, 0);
+	expect_refused(&t);
+	pair_end("narrowed");
+}
+
+// The connector serves another network now.
+static void
+test_moved(void)
+{
+	struct pair_tcp t;
+
+	pair_begin(NULL);
+	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
+	restart();
+	pair.pop_sessions.sessions[0].network = 1;
+	expect_refused(&t);
+	pair_end("moved");
+}
+
 static void
 test_other_client(void)
 {
@@ -301,6 +330,8 @@ static const struct sl_test_case cases[] = {
 	{ "C2: an altered ticket is refused and counted", test_forged },
 	{ "C2: a ticket of another connector is refused", test_other_connector },
 	{ "C2 C5: a ticket opens nothing that the policy of now does not grant", test_revoked },
+	{ "C2 C5: a ticket opens no port that the policy of now denies", test_narrowed },
+	{ "C2: a ticket opens nothing by a connector of another network", test_moved },
 	{ "C2: a ticket is not good for another client at the same address", test_other_client },
 	{ "C2: a ticket is good for half an hour", test_old },
 	{ "C2: a ticket is good once", test_replayed },
