@@ -123,6 +123,21 @@ test_wrong_source(void)
 	wg_end("wrong source");
 }
 
+// RFC 6040 section 4.2: who does not take part in marking loses the packet instead.
+static void
+test_congestion(void)
+{
+	wg_begin();
+	wg_handshake(&alice);
+	CU_ASSERT(wg_echo(&alice));
+	alice.tos = 3;
+	CU_ASSERT_FALSE(wg_echo(&alice));
+	CU_ASSERT_EQUAL(path_drops(wg.pop, "wireguard_open_congested"), 1);
+	alice.tos = 0;
+	CU_ASSERT(wg_echo(&alice));
+	wg_end("congestion");
+}
+
 static void
 test_revoked(void)
 {
@@ -289,6 +304,8 @@ static const struct sl_test_case cases[] = {
 	{ "C4: a datagram played again, and the replay window to its edge", test_replay },
 	{ "C4: each octet flipped and each length cut is refused", test_forged },
 	{ "a client that sends from another's inner address is dropped", test_wrong_source },
+	{ "congestion outside costs the packet of who does not take part in marking",
+	  test_congestion },
 	{ "a client taken out of the configuration, and put back", test_revoked },
 	{ "C4 D1: a client roams on authentic data alone, late data moves nothing", test_roaming },
 	{ "D1: data without an answer is answered by a keepalive", test_keepalive },

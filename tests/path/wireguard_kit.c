@@ -401,6 +401,7 @@ wg_queue(struct wg_device *d, const struct wg_datagram *datagram)
 				    .protocol = IPPROTO_UDP,
 				    .source_port = d->port,
 				    .destination_port = POP_PORT,
+				    .tos = d->tos,
 				    .payload = datagram->bytes,
 				    .payload_bytes = datagram->nb_bytes };
 	uint8_t frame[PATH_FRAME_BYTES];

@@ -23,6 +23,7 @@ struct wg_device {
 	const char *inner; // its address
 	char inner_text[INET_ADDRSTRLEN]; // of a crowd's, where `inner` points to
 	uint16_t port; // UDP, where it sends from
+	uint8_t tos; // of its datagrams as they arrive
 	bool has_psk;
 	struct sl_noise_private_key key;
 	struct sl_noise_shared_key psk;
