@@ -24,6 +24,7 @@ _sluicectl()
 			words="ports workers clients resources names sessions flows limits graph drops stats cpu"
 		[ "$prev" = graph ] && words="dot"
 		;;
+	drain) [ "$prev" = drain ] && words="stay undo" ;;
 	client) [ "$prev" = client ] && words="add remove show" ;;
 	trace | explain)
 		# Names of clients, from the daemon if it answers.

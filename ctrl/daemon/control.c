@@ -18,7 +18,7 @@
 
 struct control {
 	struct sl_health *health;
-	int underlay, session, names, resolver, store; // conditions; -1: not of this role
+	int underlay, session, names, resolver, store, drain; // conditions; -1: not of this role
 	uint64_t next_tick_ns;
 	uint64_t nb_refused_said; // system calls
 	uint32_t generation;
@@ -239,6 +239,21 @@ check_room(struct daemon *d)
 	d->control->nb_no_room = nb_no_room;
 }
 
+static void
+check_drain(struct daemon *d)
+{
+	drain_tick(d);
+	if (d->drain.is_on)
+		sl_health_fault(
+			d->control->health,
+			d->control->drain,
+			"draining: no new flows, %u left; sluicectl drain undo takes it back",
+			d->drain.nb_flows
+		);
+	else
+		sl_health_ok(d->control->health, d->control->drain);
+}
+
 void
 control_tick(struct daemon *d)
 {
@@ -253,6 +268,7 @@ control_tick(struct daemon *d)
 	check_underlay(d);
 	check_session(d);
 	check_store(d);
+	check_drain(d);
 	if (d->control->names >= 0)
 		check_names(d);
 	if (d->control->resolver >= 0)
@@ -266,6 +282,7 @@ add_conditions(struct daemon *d)
 	struct control *c = d->control;
 	bool is_connector = d->config->node.role == SL_ROLE_CONNECTOR;
 
+	c->drain = sl_health_add(c->health, "drain", "not started yet");
 	c->store = sl_health_add(c->health, "store", "the state directory is not open yet");
 	c->underlay = sl_health_add(c->health, "underlay", "the underlay port is not up yet");
 	c->session = sl_health_add(c->health, "session", "no session is up yet");
@@ -279,7 +296,7 @@ add_conditions(struct daemon *d)
 		c->names = sl_health_add(
 			c->health, "policy", "names of the configuration have no address yet"
 		);
-	return c->store < 0 || c->underlay < 0 || c->session < 0 ? -ENOSPC : 0;
+	return c->drain < 0 || c->store < 0 || c->underlay < 0 || c->session < 0 ? -ENOSPC : 0;
 }
 
 struct sl_health *
@@ -343,6 +360,8 @@ control_open(struct daemon *d)
 		ret = sl_api_register(
 			d->api, "reload", "", "Read the configuration again.", serve_reload, d
 		);
+	if (ret == 0)
+		ret = drain_register(d);
 	if (ret == 0)
 		ret = show_register(d);
 	if (ret == 0)

@@ -16,6 +16,14 @@
 struct http;
 struct registry;
 
+struct drain {
+	bool is_on;
+	bool is_to_stay; // the daemon goes on when it is empty
+	bool is_done; // the daemon is to end
+	unsigned nb_flows; // left, as counted last
+	uint64_t since_ns;
+};
+
 struct daemon {
 	const char *path; // of the configuration
 	struct sl_config *config; // control thread: rw
@@ -42,6 +50,7 @@ struct daemon {
 	_Atomic(struct snapshot *) adopted; // session thread -> control: the one it has adopted
 	atomic_bool names_ready; // session thread -> control
 	struct control *control; // control thread
+	struct drain drain; // control thread
 	struct http *http; // control thread; NULL: no metrics
 	char *flow_log_path; // control thread; NULL: none is written
 };
@@ -185,3 +194,10 @@ void trace_tick(struct daemon *d);
 // Id of the client called `name` ("laptop", or "acme/laptop" where several tenants have one);
 // SL_NO_CLIENT when there is none.
 uint32_t daemon_client(const struct daemon *d, const char *name);
+
+// ---- drain.c ------------------------------------------------------------------------------------------
+
+// Answer "drain" on the control socket. 0 or -errno.
+[[nodiscard]] int drain_register(struct daemon *d);
+// Count the flows that are left, and decide whether the daemon is to end. About once a second.
+void drain_tick(struct daemon *d);

@@ -170,7 +170,10 @@ has_session(struct daemon *d, uint32_t network, json_t *notes)
 			)
 		);
 	}
-	return is_up;
+	if (!atomic_load(&d->sessions.draining))
+		return is_up;
+	json_array_append_new(notes, json_string("This node drains: it takes no new flows."));
+	return false;
 }
 
 static void

@@ -446,7 +446,7 @@ run(struct daemon *d, int signals)
 				{ .fd = http_fd(d->http), .events = POLLIN } };
 	struct signalfd_siginfo info;
 
-	for (;;) {
+	while (!d->drain.is_done) {
 		poll(fds,
 		     RTE_DIM(fds),
 		     d->flow_log_path != NULL ? FLOW_LOG_SLEEP_MS : CONTROL_SLEEP_MS);

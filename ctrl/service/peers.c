@@ -154,7 +154,8 @@ go_down(struct sl_service *s, struct entry *e, const char *why)
 static void
 send_heartbeat(struct sl_service *s, const struct entry *e)
 {
-	struct sl_heartbeat beat = { .state = SL_HEARTBEAT_READY, .timestamp_ns = s->now_ns };
+	struct sl_heartbeat beat = { .state = sl_sessions_state(s->sessions),
+				     .timestamp_ns = s->now_ns };
 	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
 
 	if (m == NULL)

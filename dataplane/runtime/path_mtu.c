@@ -144,7 +144,7 @@ send_probe(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t ip_byt
 	uint16_t nb_bytes = (uint16_t)(ip_bytes - SL_TUNNEL_OVERHEAD_BYTES);
 	struct sl_heartbeat beat = {
 		.timestamp_ns = w->sessions->sessions[session].paths[lane].probe_ns,
-		.state = SL_HEARTBEAT_READY
+		.state = sl_sessions_state(w->sessions)
 	};
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
 	uint8_t *p;

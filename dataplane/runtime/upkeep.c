@@ -303,7 +303,7 @@ ping(struct sl_worker *w, uint32_t session)
 	struct rte_mbuf *m = record_mbuf(w, session, 0, SL_REC_HEARTBEAT_BYTES);
 	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
 				     .timestamp_ns = w->now_ns,
-				     .state = SL_HEARTBEAT_READY };
+				     .state = sl_sessions_state(w->sessions) };
 
 	if (m == NULL)
 		return;

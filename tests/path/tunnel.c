@@ -323,6 +323,38 @@ mss_of(unsigned nb_nops)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
+// Who drains, PoP or connector, gets no new flows; those there are go on.
+static void
+test_drain(void)
+{
+	struct packet_spec udp = udp_to(NULL, 5555, 5000, "x", 1);
+
+	pair_begin(NULL);
+	udp.destination = pair_resolve(GIT);
+	pair_client_send(&udp);
+	CU_ASSERT_TRUE(pair_host_take(&p));
+	for (unsigned i = 0; i < 2; i++) {
+		struct sl_sessions *who = i == 0 ? &pair.connector_sessions : &pair.pop_sessions;
+
+		atomic_store(&who->draining, true);
+		path_pass_ms(200);
+		CU_ASSERT_EQUAL(pair.pop_sessions.sessions[0].draining, i == 0);
+		CU_ASSERT_EQUAL(pair.connector_sessions.sessions[0].draining, i == 1);
+		udp.source_port++;
+		pair_client_send(&udp);
+		CU_ASSERT_TRUE(pair_client_take(&p) && is_error(3, 1));
+		udp.source_port--;
+		pair_client_send(&udp);
+		CU_ASSERT_TRUE(pair_host_take(&p));
+		atomic_store(&who->draining, false);
+		path_pass_ms(200);
+		udp.source_port++;
+		pair_client_send(&udp);
+		CU_ASSERT_TRUE(pair_host_take(&p));
+	}
+	pair_end("drain");
+}
+
 static void
 test_mss(void)
 {
@@ -937,6 +969,7 @@ static const struct sl_test_case cases[] = {
 	  test_session_lost },
 	{ "tunnel: heartbeats keep a session, and without them new flows are refused",
 	  test_heartbeats },
+	{ "tunnel: C2: a peer that drains gets no new flows, and live ones go on", test_drain },
 	{ "B7: the MSS of both SYNs is clamped to the path", test_mss },
 	{ "B7: datagrams larger than the path cross it both ways, whole", test_sizes },
 	{ "B7: a packet that may not be cut is answered with the MTU that fits", test_too_big },

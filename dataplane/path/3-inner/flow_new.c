@@ -151,6 +151,9 @@ admit(struct sl_worker *w, struct sl_meta *meta, struct asking *a)
 	uint32_t session;
 
 	if (is_new) {
+		meta->reason = SL_CLOSE_SHUTDOWN;
+		if (atomic_load_explicit(&w->sessions->draining, memory_order_relaxed))
+			return SL_NO_FLOW;
 		session = pick_session(
 			w, a->choice.network, sl_hash(w->owner_key, key, sizeof(*key))
 		);

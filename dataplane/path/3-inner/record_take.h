@@ -69,6 +69,13 @@ record_take_heartbeat(struct sl_worker *w, struct rte_mbuf *m, const struct sl_r
 		sl_path_mtu_pong(&s->lanes[meta->lane], &s->paths[meta->lane], &beat, w->now_ns);
 		return RECORD_TAKEN;
 	}
+	// Said in every ping; those of lane 0 come each 100 ms, in order.
+	if (meta->lane == 0)
+		atomic_store_explicit(
+			&w->sessions->sessions[meta->session].draining,
+			(beat.state & SL_HEARTBEAT_DRAINING) != 0,
+			memory_order_relaxed
+		);
 	beat.is_pong = true;
 	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
 	m->data_len = SL_REC_HEARTBEAT_BYTES;

@@ -8,6 +8,7 @@
 #include <rte_common.h>
 
 #include <assert.h>
+#include <sluice/proto/record.h>
 #include <sluice/proto/wire.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -66,7 +67,7 @@ struct sl_session {
 	// session thread: rw, workers: ro.
 	_Atomic(struct sl_keypair *) current; // to seal with; NULL: not up
 	atomic_uchar kind; // enum sl_session_kind
-	atomic_bool draining; // by its own wish or ours: no new flows
+	atomic_bool draining; // it says so in its heartbeats: no new flows; lane 0's worker: rw
 	uint16_t tenant;
 	uint16_t network; // PoP: remote network the connector serves
 	uint16_t nb_lanes;
@@ -97,10 +98,20 @@ struct sl_sessions {
 	// This node's, for handshakes and tickets; written before workers start.
 	uint64_t incarnation;
 	uint8_t public_key[32];
+	atomic_bool draining; // this node takes no new flows and says so; control thread: rw
 	atomic_uint wall_s; // wall clock, as the session thread last read it
 	atomic_uint tunnels_end; // no tunnel session has this id or a higher one; 0: not said
 	_Atomic(struct sl_keypair *) *keypairs;
 };
+
+// What this node says of itself in each heartbeat: SL_HEARTBEAT_*.
+static inline uint8_t
+sl_sessions_state(const struct sl_sessions *s)
+{
+	return atomic_load_explicit(&s->draining, memory_order_relaxed)
+		? SL_HEARTBEAT_READY | SL_HEARTBEAT_DRAINING
+		: SL_HEARTBEAT_READY;
+}
 
 // Where the keypair that receives under `index` stands, if there is one.
 static inline _Atomic(struct sl_keypair *) *
