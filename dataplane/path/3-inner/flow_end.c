@@ -34,7 +34,7 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 	enum edge edge = f->kind == SL_FLOW_CLIENT ? CLIENT : HOST;
 
 	if (!is_news(f, reason)) {
-		sl_flow_over(w, index, reason);
+		sl_flow_over(w, index, (uint8_t)reason);
 		return TAKEN;
 	}
 	m->data_off = RTE_PKTMBUF_HEADROOM;
@@ -46,7 +46,7 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 		sl_reset_host(m, f);
 	}
 	meta->l4_offset = sizeof(struct rte_ipv4_hdr);
-	sl_flow_over(w, index, reason);
+	sl_flow_over(w, index, (uint8_t)reason);
 	return edge;
 }
 

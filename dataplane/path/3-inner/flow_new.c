@@ -161,7 +161,7 @@ admit(struct sl_worker *w, struct sl_meta *meta, struct asking *a)
 		if (session == SL_NO_SESSION)
 			return SL_NO_FLOW;
 		meta->reason = SL_CLOSE_QUOTA;
-		a->quota = sl_quota_new_flow(w, meta->client, meta->protocol);
+		a->quota = (uint8_t)sl_quota_new_flow(w, meta->client, meta->protocol);
 		if (a->quota != SL_QUOTA_FREE)
 			return SL_NO_FLOW;
 		meta->flow = create(w, key, meta->client, session);

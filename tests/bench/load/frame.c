@@ -19,7 +19,7 @@ load_udp_make(struct load *l, const struct load_port *p, const struct load_udp *
 
 	if (m == NULL)
 		return NULL;
-	eth = (struct rte_ether_hdr *)rte_pktmbuf_append(m, (uint16_t)(HEADERS + u->payload_bytes));
+	eth = (void *)rte_pktmbuf_append(m, (uint16_t)(HEADERS + u->payload_bytes));
 	eth->dst_addr = p->gateway_mac;
 	eth->src_addr = p->mac;
 	eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
