@@ -10,7 +10,8 @@
 
 #define ID_FIRST 0x4000u
 
-static uint8_t packet[UINT16_MAX], got[UINT16_MAX + 64u];
+// What a fragment may claim goes beyond what a packet may hold.
+static uint8_t packet[UINT16_MAX + 1024u], got[UINT16_MAX + 64u];
 static uint16_t next_id = ID_FIRST;
 static struct pair_packet p;
 
