@@ -132,6 +132,19 @@ bool wireguard_groups(const struct sl_config_tenant *tenant, const char *names, 
 
 // Start, run until SIGTERM or SIGINT, stop. The exit code of the process.
 int daemon_run(const char *path);
+
+// ---- start.c ----------------------------------------------------------------------------------------
+
+// Make every part of the daemon and start its threads. 0, or -errno with the reason printed or logged:
+// what was made is then for daemon_run() to take down.
+[[nodiscard]] int daemon_start(struct daemon *d);
+// When flows of a configuration expire.
+struct sl_timeouts daemon_timeouts(const struct sl_config *config);
+
+// ---- session_thread.c -------------------------------------------------------------------------------
+
+// The thread's function; `arg` is the daemon.
+void *session_thread_main(void *arg);
 // Put a snapshot in force; takes it over. 0 or -errno.
 int daemon_adopt(struct daemon *d, struct snapshot *next);
 

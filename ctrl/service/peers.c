@@ -1,74 +1,12 @@
 // peers: the sessions with connectors (PoP) and PoPs (connector). The protocol is proto/peer; here are
-// the table of peers, the keypairs, and what the workers are told.
-#include "keys.h"
+// its turns, and what the workers are told. The table of peers is peers_table.
+#include "peers.h"
 
-#include <errno.h>
 #include <sluice/dp/ip4.h>
-#include <sluice/proto/peer.h>
 #include <sluice/proto/record.h>
-#include <stdlib.h>
 
 #define LIVENESS_NS    (50 * SL_NS_PER_MS)
 #define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
-
-struct entry {
-	struct sl_peer peer;
-	bool is_used;
-	bool is_wanted; // still configured
-	bool is_up; // workers may seal
-	bool is_dead; // silent for longer than it may
-	bool is_unconfirmed; // a responder's new keypair waits for its first datagram
-	uint32_t session; // id
-	uint16_t tenant, network;
-	uint8_t public_key[SL_NOISE_KEY_BYTES];
-	struct address remote; // configured, or where the last good handshake came from
-	struct address local; // connector: port of lane 0
-};
-
-struct peers {
-	struct sl_peer_local local;
-	struct entry *entries;
-	uint32_t nb_entries;
-	uint64_t next_liveness_ns;
-	unsigned nb_unconfirmed;
-	bool is_floor_asked;
-	uint64_t floor_asked_ns;
-	bool has_floor;
-	struct address arrived_from, arrived_at; // of the handshake in work
-};
-
-// ---- What proto/peer asks ----------------------------------------------------------------------------
-
-static struct sl_peer *
-by_public(void *context, const struct sl_noise_public *public)
-{
-	struct sl_service *s = context;
-
-	for (uint32_t i = 0; i < s->peers->nb_entries; i++) {
-		struct entry *e = &s->peers->entries[i];
-
-		if (e->is_used && e->is_wanted &&
-		    memcmp(e->public_key, public->octets, sizeof(e->public_key)) == 0)
-			return &e->peer;
-	}
-	return NULL;
-}
-
-static struct sl_peer *
-by_index(void *context, uint32_t index)
-{
-	struct sl_service *s = context;
-
-	return keys_peer(s, &s->peers->local, index);
-}
-
-static bool
-take_index(void *context, struct sl_peer *peer, uint32_t *index)
-{
-	const struct entry *e = peer->owner;
-
-	return keys_take_index(context, peer, e->session, index);
-}
 
 // Publish the keypair of a finished handshake.
 static void
@@ -137,8 +75,8 @@ confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event
 	e->is_dead = false;
 }
 
-static void
-go_down(struct sl_service *s, struct entry *e, const char *why)
+void
+peers_down(struct sl_service *s, struct entry *e, const char *why)
 {
 	struct sl_session *session = &s->sessions->sessions[e->session];
 
@@ -199,7 +137,7 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 		e->is_up = false; // its lanes begin anew
 		break;
 	case SL_PEER_EXPIRED:
-		go_down(s, e, "no key is left, the peer does not answer");
+		peers_down(s, e, "no key is left, the peer does not answer");
 		break;
 	case SL_PEER_GAVE_UP:
 	default:
@@ -207,8 +145,8 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 	}
 }
 
-static void
-carry_out_all(struct sl_service *s, struct sl_peer_output *out, struct entry *e)
+void
+peers_carry_out(struct sl_service *s, struct sl_peer_output *out, struct entry *e)
 {
 	for (unsigned i = 0; i < out->nb; i++) {
 		// A cookie reply is for the source alone and may be about no peer.
@@ -256,7 +194,7 @@ peers_handshake(struct sl_service *s, struct rte_mbuf *m)
 		    &out
 	    ) > SL_PEER_COOKIE_SENT)
 		s->stats.nb_handshakes_bad++;
-	carry_out_all(s, &out, out.peer == NULL ? NULL : out.peer->owner);
+	peers_carry_out(s, &out, out.peer == NULL ? NULL : out.peer->owner);
 	rte_pktmbuf_free(m);
 }
 
@@ -278,7 +216,7 @@ look_for_confirmation(struct sl_service *s, struct entry *e)
 	e->is_unconfirmed = false;
 	s->peers->nb_unconfirmed--;
 	sl_peer_note_opened(&e->peer, e->peer.next.index, SL_PEER_EMPTY, service_clocks(s), &out);
-	carry_out_all(s, &out, e);
+	peers_carry_out(s, &out, e);
 }
 
 // A session that is silent is dead: nothing is sealed for it until it is heard of again.
@@ -293,10 +231,10 @@ look_for_life(struct sl_service *s, struct entry *e)
 	struct sl_peer_output out = { .nb = 0 };
 
 	if (e->is_up && is_silent) {
-		go_down(s, e, "silent; new flows go elsewhere until it is heard again");
+		peers_down(s, e, "silent; new flows go elsewhere until it is heard again");
 		e->is_dead = true;
 		sl_peer_initiate(&e->peer, service_clocks(s), &out);
-		carry_out_all(s, &out, e);
+		peers_carry_out(s, &out, e);
 	} else if (e->is_dead && !is_silent && e->peer.current.is_used) {
 		atomic_store(
 			&session->current, atomic_load(keys_published(s, e->peer.current.index))
@@ -305,17 +243,6 @@ look_for_life(struct sl_service *s, struct entry *e)
 		e->is_up = true;
 		sl_log(SL_LOG_NOTICE, "peer-up", "session with %s is heard again", session->name);
 	}
-}
-
-// Tickets are dated by it.
-static void
-keep_wall(struct sl_service *s)
-{
-	atomic_store_explicit(
-		&s->sessions->wall_s,
-		(uint32_t)(service_clocks(s).wall_ns / SL_NS_PER_S),
-		memory_order_relaxed
-	);
 }
 
 // Initiations need a floor of their timestamps on disk; see tai64n.h.
@@ -359,7 +286,7 @@ peers_floor_done(struct sl_service *s, bool is_on_disk)
 	for (uint32_t i = 0; i < p->nb_entries; i++)
 		if (p->entries[i].is_used && (p->entries[i].peer.flags & SL_PEER_INITIATES)) {
 			sl_peer_initiate(&p->entries[i].peer, service_clocks(s), &out);
-			carry_out_all(s, &out, &p->entries[i]);
+			peers_carry_out(s, &out, &p->entries[i]);
 			out.nb = 0;
 		}
 }
@@ -384,14 +311,14 @@ peers_work(struct sl_service *s)
 		if (sl_peer_next_deadline(&e->peer) > s->now_ns)
 			continue;
 		sl_peer_run(&e->peer, service_clocks(s), &out);
-		carry_out_all(s, &out, e);
+		peers_carry_out(s, &out, e);
 		out.nb = 0;
 		nb_done++;
 	}
 	if (is_liveness_due) {
 		p->next_liveness_ns = s->now_ns + LIVENESS_NS;
 		keep_floor(s);
-		keep_wall(s);
+		peers_keep_wall(s);
 	}
 	return nb_done;
 }
@@ -404,158 +331,4 @@ peers_wake_ns(const struct sl_service *s)
 	if (s->peers->nb_unconfirmed != 0)
 		wake_ns = RTE_MIN(wake_ns, s->now_ns + UNCONFIRMED_NS);
 	return wake_ns;
-}
-
-// ---- Configuration ---------------------------------------------------------------------------------------------
-
-static void
-add_peer(struct sl_service *s, struct entry *e, const struct sl_service_peer *from)
-{
-	struct sl_session *session = &s->sessions->sessions[from->session];
-	struct sl_noise_shared_key psk;
-	struct sl_noise_public public;
-	bool is_initiator = from->remote_port != 0;
-
-	memcpy(public.octets, from->public_key, sizeof(public.octets));
-	memcpy(psk.octets, from->psk, sizeof(psk.octets));
-	memset(e, 0, sizeof(*e));
-	if (sl_peer_init(
-		    &e->peer,
-		    &s->peers->local,
-		    &public,
-		    from->has_psk ? &psk : NULL,
-		    is_initiator ? SL_PEER_INITIATES | SL_PEER_PERSISTENT : 0,
-		    0
-	    ) != SL_NOISE_OK) {
-		sl_log(SL_LOG_ERROR, "peer-key", "the public key of %s is not one", from->name);
-		return;
-	}
-	sl_wipe(&psk, sizeof(psk));
-	e->peer.owner = e;
-	e->is_used = true;
-	e->session = from->session;
-	memcpy(e->public_key, from->public_key, sizeof(e->public_key));
-	e->remote = (struct address){ rte_cpu_to_be_32(from->remote),
-				      rte_cpu_to_be_16(from->remote_port) };
-	e->local = (struct address){ rte_cpu_to_be_32(from->local),
-				     rte_cpu_to_be_16(from->local_port) };
-	session->id = from->session;
-	if (s->sessions->tunnels_end <= from->session)
-		atomic_store(&s->sessions->tunnels_end, from->session + 1);
-	snprintf(session->name, sizeof(session->name), "%s", from->name);
-	if (is_initiator && s->peers->has_floor) {
-		struct sl_peer_output out = { .nb = 0 };
-
-		sl_peer_initiate(&e->peer, service_clocks(s), &out);
-		carry_out_all(s, &out, e);
-	}
-}
-
-static void
-drop_peer(struct sl_service *s, struct entry *e)
-{
-	struct sl_peer_output out = { .nb = 0 };
-
-	go_down(s, e, "no longer configured");
-	sl_peer_fini(&e->peer, &out);
-	carry_out_all(s, &out, e);
-	s->peers->nb_unconfirmed -= e->is_unconfirmed;
-	memset(e, 0, sizeof(*e));
-}
-
-void
-peers_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb)
-{
-	struct peers *p = s->peers;
-
-	for (uint32_t i = 0; i < p->nb_entries; i++)
-		p->entries[i].is_wanted = false;
-	for (unsigned i = 0; i < nb; i++) {
-		struct entry *e;
-
-		if (peers[i].session >= p->nb_entries || peers[i].client != SL_NO_CLIENT)
-			continue;
-		e = &p->entries[peers[i].session];
-		if (e->is_used &&
-		    memcmp(e->public_key, peers[i].public_key, sizeof(e->public_key)) != 0)
-			drop_peer(s, e);
-		if (!e->is_used)
-			add_peer(s, e, &peers[i]);
-		e->is_wanted = true;
-		e->tenant = peers[i].tenant;
-		e->network = peers[i].network;
-		s->sessions->sessions[e->session].weight = peers[i].weight;
-	}
-	for (uint32_t i = 0; i < p->nb_entries; i++)
-		if (p->entries[i].is_used && !p->entries[i].is_wanted)
-			drop_peer(s, &p->entries[i]);
-}
-
-// ---- Life ------------------------------------------------------------------------------------------------------
-
-static void
-read_floor(void *arg, const char *key, const void *value, size_t nb_bytes)
-{
-	uint64_t *floor_ns = arg;
-
-	(void)key;
-	if (nb_bytes == sizeof(*floor_ns))
-		memcpy(floor_ns, value, sizeof(*floor_ns));
-}
-
-int
-peers_create(struct sl_service *s, const struct sl_service_conf *conf)
-{
-	struct peers *p = calloc(1, sizeof(*p));
-	struct sl_noise_private_key key;
-	uint64_t floor_ns = 0;
-
-	s->peers = p;
-	if (p == NULL)
-		return -ENOMEM;
-	p->nb_entries = s->sessions->nb_sessions;
-	p->entries = calloc(p->nb_entries, sizeof(*p->entries));
-	if (p->entries == NULL)
-		return -ENOMEM;
-	memcpy(key.octets, conf->key->bytes, sizeof(key.octets));
-	if (sl_peer_local_init(&p->local, &sl_noise_tunnel, &key) != SL_NOISE_OK)
-		return -EINVAL;
-	sl_wipe(&key, sizeof(key));
-	p->local.hello = (struct sl_hello){
-		.version = SL_HELLO_VERSION,
-		.nb_lanes = conf->nb_lanes,
-		.nb_workers = (uint16_t)sl_dp_nb_workers(s->dp),
-		.incarnation = service_random(NULL),
-		.ciphers = SL_HELLO_AES | SL_HELLO_CHACHA20,
-		.capabilities = SL_HELLO_TICKETS,
-	};
-	s->sessions->incarnation = p->local.hello.incarnation;
-	memcpy(s->sessions->public_key,
-	       p->local.noise.public.octets,
-	       sizeof(s->sessions->public_key));
-	keep_wall(s);
-	p->local.context = s;
-	p->local.by_public = by_public;
-	p->local.by_index = by_index;
-	p->local.take_index = take_index;
-	if (sl_store_values(s->store, "floor/own", read_floor, &floor_ns) < 0)
-		return -EIO;
-	sl_tai64n_clock_init(&p->local.clock, floor_ns);
-	return 0;
-}
-
-void
-peers_free(struct sl_service *s)
-{
-	struct peers *p = s->peers;
-
-	if (p == NULL)
-		return;
-	for (uint32_t i = 0; p->entries != NULL && i < p->nb_entries; i++)
-		if (p->entries[i].is_used)
-			drop_peer(s, &p->entries[i]);
-	sl_peer_local_wipe(&p->local);
-	free(p->entries);
-	free(p);
-	s->peers = NULL;
 }

@@ -5,6 +5,7 @@
 // ip4_output the mbuf is the packet the OPEN carried; an ACCEPT goes to tunnel_pack beside it.
 #include "flow_host.h"
 #include "flow_retry.h"
+#include "open_allow.h"
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/names_cache.h>
@@ -29,85 +30,6 @@ struct opening {
 	struct sl_link_peer peer;
 	uint16_t tenant;
 };
-
-static bool
-is_within(uint32_t address, uint32_t prefix, unsigned bits)
-{
-	return (address ^ prefix) >> (32 - bits) == 0;
-}
-
-// The far end of a session.
-static bool
-is_underlay(const struct sl_worker *w, rte_be32_t address)
-{
-	for (uint32_t i = 0; i < w->sessions->nb_sessions; i++)
-		if (w->sessions->sessions[i].lanes[0].remote == address)
-			return true;
-	return false;
-}
-
-// Always refused, whatever a PoP says, unless the operator lists it: addresses that would reach this
-// machine or its neighbours on the link rather than the private network.
-static bool
-is_reserved(const struct sl_worker *w, rte_be32_t address_be)
-{
-	uint32_t address = rte_be_to_cpu_32(address_be);
-
-	if (is_within(address, 0x7f000000, 8) || is_within(address, 0x00000000, 8) ||
-	    is_within(address, 0xa9fe0000, 16) || address >= 0xe0000000)
-		return true;
-	if (w->net->pool_bits != 0 &&
-	    is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits))
-		return true;
-	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL ||
-		sl_net_is_nat(w->net, address_be) || is_underlay(w, address_be);
-}
-
-// The operator's list: no list allows all that is not reserved.
-static bool
-is_listed(const struct sl_worker *w, const struct opening *o, rte_be32_t address)
-{
-	const struct sl_policy *allow = w->snapshot->allow;
-	struct sl_matches matches;
-	struct sl_choice choice;
-
-	sl_policy_match_address(allow, rte_be_to_cpu_32(address), &matches);
-	return sl_policy_choose(
-		       allow, &matches, UINT64_MAX, o->open.protocol, o->open.port, &choice
-	       ) == SL_CHOICE_ADMITTED;
-}
-
-static bool
-is_name_listed(const struct sl_worker *w, const struct opening *o)
-{
-	const struct sl_policy *allow = w->snapshot->allow;
-	char text[SL_NAME_MAX_BYTES + 1];
-	struct sl_matches matches;
-	struct sl_choice choice;
-	struct sl_name name;
-
-	memcpy(text, o->open.destination, o->open.destination_bytes);
-	text[o->open.destination_bytes] = '\0';
-	if (sl_name_from_text(&name, text) != SL_NAME_OK)
-		return false;
-	sl_policy_match(allow, &name, sl_name_hash(&name, sl_policy_name_key(allow)), &matches);
-	return sl_policy_choose(
-		       allow, &matches, UINT64_MAX, o->open.protocol, o->open.port, &choice
-	       ) == SL_CHOICE_ADMITTED;
-}
-
-// May this connector reach what the OPEN names, at the address it resolved to?
-static bool
-is_allowed(const struct sl_worker *w, const struct opening *o, rte_be32_t address)
-{
-	if (w->snapshot->allow == NULL)
-		return !is_reserved(w, address);
-	if (is_listed(w, o, address))
-		return true;
-	if (is_reserved(w, address))
-		return false;
-	return o->open.destination_kind == SL_DESTINATION_NAME && is_name_listed(w, o);
-}
 
 // Make the mbuf the REJECT of its OPEN.
 static enum edge
@@ -192,7 +114,7 @@ filter(const struct sl_worker *w, const struct opening *o, struct sl_pool *pool)
 	uint8_t nb = 0;
 
 	for (unsigned i = 0; i < pool->nb; i++)
-		if (is_allowed(w, o, pool->addresses[i]))
+		if (open_allowed(w, &o->open, pool->addresses[i]))
 			pool->addresses[nb++] = pool->addresses[i];
 	pool->nb = nb;
 	if (nb > 1)
