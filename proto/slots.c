@@ -74,3 +74,20 @@ sl_slots_give(struct sl_slots *slots, uint32_t index, uint64_t now_ns)
 	slots->nb_free++;
 	return true;
 }
+
+bool
+sl_slots_give_untold(struct sl_slots *slots, uint32_t index, uint64_t now_ns)
+{
+	if (index >= slots->nb || slots->in_use[index] == 0)
+		return false;
+	slots->head = slots->head == 0 ? slots->nb - 1 : slots->head - 1;
+	slots->rest[slots->head] = (struct sl_slots_rest){
+		.index = index,
+		// It had rested when it was taken.
+		.freed_ds = (uint32_t)(now_ns / NS_PER_DS) - SL_FLOW_SLOT_REST_S * 10 - 1,
+	};
+	slots->generation[index]--; // the next one was never used
+	slots->in_use[index] = 0;
+	slots->nb_free++;
+	return true;
+}

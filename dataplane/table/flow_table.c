@@ -61,7 +61,7 @@ sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now
 	f->started_ds = (uint32_t)(now_ns / (100 * SL_NS_PER_MS));
 	f->last_seen_ds = f->started_ds;
 	if (!sl_index_add(&t->by_key, sl_hash(&t->hash_key, key, sizeof(*key)), index)) {
-		sl_slots_give(&t->slots, index, now_ns);
+		sl_slots_give_untold(&t->slots, index, now_ns);
 		t->nb_full++;
 		return SL_NO_FLOW;
 	}
@@ -128,12 +128,18 @@ void
 sl_flow_del(struct sl_flow_table *t, uint32_t index, uint16_t tenant, uint64_t now_ns)
 {
 	struct sl_flow *f = &t->flows[index];
+	// No peer knows a flow of our own to a DNS server. If its slot had to rest, a few thousand queries a second
+	// would use up the table.
+	const bool is_untold = f->kind == SL_FLOW_QUERY || f->kind == SL_FLOW_STREAM;
 
 	sl_index_del(&t->by_key, sl_hash(&t->hash_key, &f->key, sizeof(f->key)), index);
 	if (f->kind == SL_FLOW_HOST)
 		sl_index_del(&t->by_flow_key, hash_flow_key(t, tenant, f->flow_key), index);
 	f->kind = SL_FLOW_FREE;
 	sl_link_close(&f->link);
-	sl_slots_give(&t->slots, index, now_ns);
+	if (is_untold)
+		sl_slots_give_untold(&t->slots, index, now_ns);
+	else
+		sl_slots_give(&t->slots, index, now_ns);
 	t->nb_used--;
 }

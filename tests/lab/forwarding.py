@@ -1,6 +1,7 @@
 """Forwarding: other names, asked of real servers of which some die."""
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -193,3 +194,24 @@ def stubs(lab):
         expect(lab.ok("client", "getent", "ahosts", name).split()[0], address, "getent")
         expect(lab.ok("client", "/usr/bin/python3", "-c", python, name).strip(), f"['{address}']")
     expect(lab.run("client", "getent", "ahosts", "nope.public.example").code, 2, "getent of nothing")
+
+
+@case("A14: more new names than the flow table has places, as fast as may be: every query is answered")
+def many_new_names(lab):
+    """dnsperf: new names, then old ones mixed with types and tenants' names."""
+    limit = int(re.search(r"flows = (\d+);", lab.config_of("pop"))[1])
+    mark = f"{random.randrange(1 << 32):x}"
+    queries = f"{process.folder('client')}/queries"
+    with open(queries, "w") as f:
+        f.writelines(f"m{mark}x{i}.public.example A\n" for i in range(limit + 1000))
+    text = lab.ok("client", "dnsperf", "-s", topology.RESOLVERS[0], "-d", queries, "-n", "1")
+    expect_true(re.search(rf"Queries completed: +{limit + 1000} ", text), f"all answered: {text}")
+    expect_true("SERVFAIL" not in text and "NXDOMAIN" in text, f"by the upstream: {text}")
+    with open(queries, "w") as f:
+        f.writelines(f"{name}\n" for name in ("git.corp.example A", "git.corp.example AAAA",
+                                              "git.corp.example TXT", "www.public.example A"))
+    for mode in ("udp", "tcp"):
+        text = lab.ok("client", "dnsperf", "-s", topology.RESOLVERS[0], "-d", queries, "-l", "2",
+                      "-m", mode)
+        expect_true(re.search(r"Queries lost: +0 ", text) and "SERVFAIL" not in text, f"{mode}: {text}")
+        print(f"    {mode}: {re.search(r'per second: +([0-9.]+)', text)[1]} answers/s")

@@ -146,6 +146,32 @@ test_rest(void)
 	sl_flow_table_destroy(t);
 }
 
+// Queries of our own come and go by the thousand; what peers know of rests meanwhile.
+static void
+test_own_queries(void)
+{
+	struct sl_flow_table *t = sl_flow_table_create(64, 0, false, SOCKET_ID_ANY);
+	const uint64_t now_ns = 1000 * SL_NS_PER_S;
+	struct sl_flow_key key = key_of(0);
+	uint32_t told, index;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	told = sl_flow_add(t, &key, now_ns);
+	sl_flow_at(t, told)->kind = SL_FLOW_CLIENT;
+	sl_flow_del(t, told, 0, now_ns);
+	for (uint32_t i = 1; i < 10000; i++) {
+		key = key_of(i);
+		index = sl_flow_add(t, &key, now_ns);
+		CU_ASSERT_NOT_EQUAL_FATAL(index, SL_NO_FLOW);
+		CU_ASSERT_NOT_EQUAL(index, told);
+		sl_flow_at(t, index)->kind = i % 2 != 0 ? SL_FLOW_QUERY : SL_FLOW_STREAM;
+		sl_flow_del(t, index, 0, now_ns);
+		CU_ASSERT_EQUAL(sl_flow_find(t, &key), SL_NO_FLOW);
+	}
+	CU_ASSERT_EQUAL(t->nb_used, 0);
+	sl_flow_table_destroy(t);
+}
+
 static struct by_model {
 	uint64_t hash;
 	bool is_in;
@@ -199,6 +225,7 @@ test_index(void)
 static const struct sl_test_case cases[] = {
 	{ "flow table: finds what is in it and nothing else, full or not", test_model },
 	{ "flow table: a slot rests before its id is given again", test_rest },
+	{ "flow table: DNS queries of our own use up no slots, however many", test_own_queries },
 	{ "index: holds under any crowding of hashes, and refuses what does not fit", test_index },
 };
 

@@ -97,6 +97,35 @@ test_random_against_model(void)
 }
 
 static void
+test_untold(void)
+{
+	struct sl_slots s;
+	uint64_t now = 100 * SL_NS_PER_S;
+	uint8_t generation;
+
+	CU_ASSERT_EQUAL_FATAL(sl_slots_create(&s, 3), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), 0);
+		CU_ASSERT_EQUAL(generation, 1);
+		CU_ASSERT(sl_slots_give_untold(&s, 0, now));
+		CU_ASSERT_FALSE(sl_slots_give_untold(&s, 0, now));
+	}
+	CU_ASSERT_FALSE(sl_slots_give_untold(&s, 3, now));
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), i);
+	CU_ASSERT(sl_slots_give(&s, 1, now)); // this one was told
+	CU_ASSERT(sl_slots_give_untold(&s, 2, now));
+	CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), 2);
+	CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), SL_SLOT_NONE);
+	CU_ASSERT(sl_slots_give_untold(&s, 2, now));
+	now += (SL_FLOW_SLOT_REST_S + 1) * SL_NS_PER_S;
+	CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), 2);
+	CU_ASSERT_EQUAL(sl_slots_take(&s, now, &generation), 1);
+	CU_ASSERT_EQUAL(generation, 2);
+	sl_slots_destroy(&s);
+}
+
+static void
 test_limits(void)
 {
 	struct sl_slots s;
@@ -111,6 +140,9 @@ static const struct sl_test_case cases[] = {
 	{ "slots: a freed slot rests 30 s and comes back under the next generation", test_rest },
 	{ "slots: generations run from 1 to 255 and round", test_generations_go_round },
 	{ "slots: as a naive model says, oldest first", test_random_against_model },
+	{ "slots: one that nobody was told of is given again at once, a told one rests all the "
+	  "same",
+	  test_untold },
 	{ "slots: capacity is bounded", test_limits },
 };
 

@@ -39,3 +39,7 @@ uint32_t sl_slots_take(struct sl_slots *slots, uint64_t now_ns, uint8_t *generat
 
 // Free a slot. False, and nothing done, when it is not in use.
 bool sl_slots_give(struct sl_slots *slots, uint32_t index, uint64_t now_ns);
+
+// Free a slot of whose id and generation nobody else was ever told: no record can be under way for it, so it is the
+// next to be taken, under the same generation. False, and nothing done, when it is not in use.
+bool sl_slots_give_untold(struct sl_slots *slots, uint32_t index, uint64_t now_ns);
