@@ -171,6 +171,21 @@ void pair_tcp_open(struct pair_tcp *t, const char *address, uint16_t client_port
 void pair_tcp_up(struct pair_tcp *t, uint8_t flags, const void *data, size_t nb_bytes);
 void pair_tcp_down(struct pair_tcp *t, uint8_t flags, const void *data, size_t nb_bytes);
 
+// A segment of the client, or of the host, that the test expects nothing of.
+void pair_tcp_send_up(const struct pair_tcp *t, const char *data);
+void pair_tcp_send_down(const struct pair_tcp *t, const char *data);
+// Is `p` the RST that the client (or the host) believes?
+bool pair_is_reset(const struct pair_packet *p, const struct pair_tcp *t, bool is_to_host);
+bool pair_is_error(const struct pair_packet *p, uint8_t type, uint8_t code);
+// A datagram, to be sent or changed.
+struct packet_spec pair_udp_to(
+	const char *address,
+	uint16_t client_port,
+	uint16_t service,
+	const void *data,
+	size_t nb_bytes
+);
+
 unsigned pair_flows(struct path_node *node); // in use over all workers
 uint64_t pair_drops(struct path_node *node, const char *reason);
 // Tell what was dropped, for the eyes of whoever looks into a failure.

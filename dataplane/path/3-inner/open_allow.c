@@ -44,9 +44,8 @@ is_listed(const struct sl_worker *w, const struct sl_open *open, rte_be32_t addr
 	struct sl_choice choice;
 
 	sl_policy_match_address(allow, rte_be_to_cpu_32(address), &matches);
-	return sl_policy_choose(
-		       allow, &matches, UINT64_MAX, open->protocol, open->port, &choice
-	       ) == SL_CHOICE_ADMITTED;
+	return sl_policy_choose(allow, &matches, UINT64_MAX, open->protocol, open->port, &choice) ==
+		SL_CHOICE_ADMITTED;
 }
 
 static bool
@@ -63,9 +62,8 @@ is_name_listed(const struct sl_worker *w, const struct sl_open *open)
 	if (sl_name_from_text(&name, text) != SL_NAME_OK)
 		return false;
 	sl_policy_match(allow, &name, sl_name_hash(&name, sl_policy_name_key(allow)), &matches);
-	return sl_policy_choose(
-		       allow, &matches, UINT64_MAX, open->protocol, open->port, &choice
-	       ) == SL_CHOICE_ADMITTED;
+	return sl_policy_choose(allow, &matches, UINT64_MAX, open->protocol, open->port, &choice) ==
+		SL_CHOICE_ADMITTED;
 }
 
 bool
