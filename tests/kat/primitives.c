@@ -2,7 +2,6 @@
 // RFC 7748's among them), BLAKE2s (its authors'), ChaCha20-Poly1305 as the handshake calls it, and
 // XChaCha20-Poly1305 as cookies do (Wycheproof).
 #include "../../proto/primitives.h"
-
 #include "sl_test.h"
 #include "vectors.h"
 
@@ -60,9 +59,7 @@ take_blake2s(const json_t *test)
 	const char *hex = vectors_text(test, "in");
 	size_t nb = vectors_hex(in, sizeof(in), hex), half = nb / 3;
 
-	sl_prim_hash(
-		out, (struct sl_part){ in, half }, (struct sl_part){ in + half, nb - half }
-	);
+	sl_prim_hash(out, (struct sl_part){ in, half }, (struct sl_part){ in + half, nb - half });
 	SL_ASSERT_ROW(vectors_are(out, sizeof(out), vectors_text(test, "out")), hex);
 }
 

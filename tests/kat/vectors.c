@@ -1,6 +1,5 @@
-#include "vectors.h"
-
 #include "sl_test.h"
+#include "vectors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -56,19 +56,13 @@ handshake_load(struct handshake *h, const json_t *json)
 	CU_ASSERT_EQUAL(sl_noise_local_init(&h->responder, suite, &key), SL_NOISE_OK);
 	CU_ASSERT_EQUAL(
 		sl_noise_remote_init(
-			&h->of_initiator,
-			&h->initiator,
-			&h->responder.public,
-			has_psk ? &psk : NULL
+			&h->of_initiator, &h->initiator, &h->responder.public, has_psk ? &psk : NULL
 		),
 		SL_NOISE_OK
 	);
 	CU_ASSERT_EQUAL(
 		sl_noise_remote_init(
-			&h->of_responder,
-			&h->responder,
-			&h->initiator.public,
-			has_psk ? &psk : NULL
+			&h->of_responder, &h->responder, &h->initiator.public, has_psk ? &psk : NULL
 		),
 		SL_NOISE_OK
 	);
@@ -186,8 +180,8 @@ is_inner(const uint8_t *data, size_t nb_bytes)
 {
 	if (nb_bytes == 0)
 		return true;
-	return (nb_bytes % 16 == 0 || nb_bytes == MTU_BYTES) && data[0] >> 4 == 4 && sl_get16(data + 2) <= nb_bytes &&
-		nb_bytes - sl_get16(data + 2) < 16;
+	return (nb_bytes % 16 == 0 || nb_bytes == MTU_BYTES) && data[0] >> 4 == 4 &&
+		sl_get16(data + 2) <= nb_bytes && nb_bytes - sl_get16(data + 2) < 16;
 }
 
 // Open a datagram, and seal what was in it again under the number it has.

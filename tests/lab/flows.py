@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 
-from labtest import case, expect, expect_true
+from labtest import case, expect, expect_true, fail
 from labtest.packets import Packet, private_addresses
 from netlab import topology
 
@@ -98,6 +98,28 @@ def rule_fires(lab):
     for bad, source, protocol, payload in rows:
         packet = Packet(0.0, source, client, protocol, payload, True)
         expect(len(private_addresses("client", [packet])), int(bad), f"{source}, {protocol}")
+
+
+@case("tunnel: the first packet of a flow to a known name waits for no round trip")
+def first_packet(lab):
+    """Between the client's SYN and the host's, one datagram goes up and none comes back. A
+    heartbeat may pass just then, so three attempts."""
+    address = lab.address_of("client", GIT)
+    lab.curl("client", f"http://{GIT}/")  # from here on the connector knows the name
+    seen = []
+    for _ in range(3):
+        taps = [lab.capture(*at) for at in
+                (("client", "access"), ("underlay", "pop"), ("private", "connector"))]
+        lab.curl("client", f"http://{GIT}/")
+        client, tunnel, host = (tap.packets() for tap in taps)
+        began = next(p.time_s for p in client if p.dst == address and p.tcp_flags() & 2)
+        ended = next(p.time_s for p in host if p.tcp_flags() & 0x12 == 2)
+        between = [p.src == topology.POP_UNDERLAY for p in tunnel
+                   if p.protocol == 17 and began <= p.time_s <= ended]
+        seen.append(between)
+        if between == [True]:
+            return
+    fail(f"datagrams between the SYNs (True: toward the connector): {seen}")
 
 
 @case("B2: a port that nobody listens on is refused by RST, as it is in the private network")

@@ -5,7 +5,9 @@
 #include <string.h>
 
 struct packet_spec
-pair_udp_to(const char *address, uint16_t client_port, uint16_t service, const void *data, size_t nb)
+pair_udp_to(
+	const char *address, uint16_t client_port, uint16_t service, const void *data, size_t nb
+)
 {
 	return (struct packet_spec){ .destination = address,
 				     .protocol = IPPROTO_UDP,
