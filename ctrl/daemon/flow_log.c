@@ -1,5 +1,6 @@
 // flow_log: what workers tell of flows becomes lines. The control thread takes events from each
 // worker's ring as fast as the log writer takes lines, puts names to ids, and hands records over.
+#include "causes.h"
 #include "daemon.h"
 
 #include <rte_byteorder.h>
@@ -22,38 +23,6 @@
 #define CLOSE_MAX_MS   1000u
 
 // ---- Words --------------------------------------------------------------------------------------
-
-static const char *
-close_text(uint8_t reason)
-{
-	switch (reason) {
-	case SL_CLOSE_POLICY:
-		return "policy";
-	case SL_CLOSE_NO_NAME:
-		return "no-such-name";
-	case SL_CLOSE_RESOLVER:
-		return "resolver-silent";
-	case SL_CLOSE_NO_PORT:
-		return "no-nat-port";
-	case SL_CLOSE_TABLE_FULL:
-		return "table-full";
-	case SL_CLOSE_NO_FLOW:
-	case SL_CLOSE_UNKNOWN:
-		return "connector-forgot";
-	case SL_CLOSE_UNREACHABLE:
-		return "unreachable";
-	case SL_CLOSE_SHUTDOWN:
-		return "connector-lost";
-	case SL_LOCAL_UNKNOWN_ADDRESS:
-		return "unknown-address";
-	case SL_LOCAL_PROTOCOL:
-		return "protocol";
-	case SL_LOCAL_NO_CONNECTOR:
-		return "no-connector";
-	default:
-		return "?";
-	}
-}
 
 // Why a flow ended of itself: what its last packets said, or that there were none.
 static const char *
@@ -78,16 +47,11 @@ put_reason(const struct sl_flow_event *e, struct sl_flowlog_record *r)
 	const char *text = "";
 
 	if (e->kind == SL_FLOW_EVENT_DENY && e->reason == SL_CLOSE_QUOTA) {
-		snprintf(
-			r->reason,
-			sizeof(r->reason),
-			"limit %s",
-			sl_quota_text((enum sl_quota_verdict)e->quota)
-		);
+		cause_put(r->reason, sizeof(r->reason), e->reason, e->quota);
 		return;
 	}
 	if (e->kind == SL_FLOW_EVENT_END || e->kind == SL_FLOW_EVENT_DENY)
-		text = e->reason == SL_CLOSE_DONE ? done_text(e) : close_text(e->reason);
+		text = e->reason == SL_CLOSE_DONE ? done_text(e) : cause_text(e->reason);
 	snprintf(r->reason, sizeof(r->reason), "%s", text);
 }
 

@@ -1,11 +1,14 @@
-// show flows: conversations under way. A record is copied, then looked at: its worker may be writing
-// it, so that a row may mix two moments of a flow, or two flows for one instant.
+// show flows: conversations under way, and what was refused or failed within the last minute with its
+// cause. A record is copied, then looked at: its worker may be writing it, so that a row may mix two
+// moments of a flow, or two flows for one instant.
+#include "causes.h"
 #include "show.h"
 
 #include <rte_byteorder.h>
 
 #include <arpa/inet.h>
 #include <sluice/dns/addresses.h>
+#include <sluice/dp/failures.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/ip4.h>
 #include <stdlib.h>
@@ -13,6 +16,7 @@
 
 #define ROWS_DEFAULT 200u
 #define ROWS_ALL     20000u
+#define FAILED_S     60u // what failed is shown so long
 
 // A flow as it was copied, with what it says in words.
 struct row {
@@ -21,6 +25,8 @@ struct row {
 	uint8_t worker;
 	const char *client;
 	char name[SL_NAME_TEXT_MAX];
+	const char *state;
+	char cause[40]; // "": it goes on
 };
 
 struct listing {
@@ -141,12 +147,13 @@ client_row(const struct daemon *d, const struct row *r)
 	address_text(f->key.source, source);
 	address_text(f->key.destination, destination);
 	row = json_pack(
-		"[sosssoss]",
+		"[sossssoss]",
 		r->client,
 		sl_json_str(r->name),
 		show_resource(d, f->pop.resource),
 		protocol_text((uint8_t)f->key.scope_protocol),
-		state_text(f),
+		r->state,
+		r->cause,
 		ports_text(f),
 		source,
 		destination
@@ -166,11 +173,12 @@ host_row(const struct daemon *d, const struct row *r)
 	address_text(f->key.source, host);
 	address_text(f->key.destination, own);
 	row = json_pack(
-		"[sisssi]",
+		"[sissssi]",
 		host,
 		rte_be_to_cpu_16(f->key.source_port_be),
 		protocol_text((uint8_t)f->key.scope_protocol),
-		state_text(f),
+		r->state,
+		r->cause,
 		own,
 		rte_be_to_cpu_16(f->key.destination_port_be)
 	);
@@ -205,6 +213,37 @@ list_worker(struct listing *l, const struct sl_worker *w)
 		memcpy(&r.f, &t->flows[i], sizeof(r.f));
 		if (r.f.kind != kind)
 			continue;
+		r.state = state_text(&r.f);
+		name_of(l->d, &r);
+		if (is_wanted(l, &r))
+			list_flow(l, &r);
+	}
+}
+
+// A failure as a row of what it was about: its packets are those refused, or the flows that ended so.
+static void
+list_failures(struct listing *l, const struct sl_worker *w)
+{
+	struct row r = { .now_ds = w->now_ds, .worker = (uint8_t)w->idx };
+	struct sl_failure failure;
+
+	for (unsigned i = 0; i < SL_FAILURE_GROUPS * SL_FAILURE_KINDS; i++) {
+		if (!sl_failure_read(w->failures, i, &failure) ||
+		    since(r.now_ds, failure.at_ds) > FAILED_S)
+			continue;
+		r.f = (struct sl_flow){ .key = failure.key,
+					.link.session = failure.session,
+					.kind = failure.kind,
+					.last_seen_ds = failure.at_ds,
+					.started_ds = failure.at_ds,
+					.pkts_up = failure.nb };
+		if (failure.kind == SL_FLOW_CLIENT) {
+			r.f.pop.client = failure.client;
+			r.f.pop.name = failure.name;
+			r.f.pop.resource = failure.resource;
+		}
+		r.state = failure.is_refusal ? "refused" : "failed";
+		cause_put(r.cause, sizeof(r.cause), failure.reason, failure.quota);
 		name_of(l->d, &r);
 		if (is_wanted(l, &r))
 			list_flow(l, &r);
@@ -220,14 +259,16 @@ static json_t *
 new_table(const struct daemon *d)
 {
 	static const struct sl_column on_pop[] = {
-		SHOW_LEFT("client"),   SHOW_LEFT("name"),      SHOW_LEFT("resource"),
-		SHOW_LEFT("proto"),    SHOW_LEFT("state"),     SHOW_LEFT("ports"),
-		SHOW_DETAIL("source"), SHOW_DETAIL("address"), COMMON_COLUMNS,
+		SHOW_LEFT("client"), SHOW_LEFT("name"),     SHOW_LEFT("resource"),
+		SHOW_LEFT("proto"),  SHOW_LEFT("state"),    SHOW_LEFT("cause"),
+		SHOW_LEFT("ports"),  SHOW_DETAIL("source"), SHOW_DETAIL("address"),
+		COMMON_COLUMNS,
 	};
 	static const struct sl_column on_connector[] = {
-		SHOW_LEFT("host"),  SHOW_RIGHT("host_port", ""), SHOW_LEFT("proto"),
-		SHOW_LEFT("state"), SHOW_LEFT("nat_address"),    SHOW_RIGHT("nat_port", ""),
-		COMMON_COLUMNS,
+		SHOW_LEFT("host"),          SHOW_RIGHT("host_port", ""),
+		SHOW_LEFT("proto"),         SHOW_LEFT("state"),
+		SHOW_LEFT("cause"),         SHOW_LEFT("nat_address"),
+		SHOW_RIGHT("nat_port", ""), COMMON_COLUMNS,
 	};
 
 	if (d->config->node.role == SL_ROLE_POP)
@@ -248,6 +289,9 @@ show_flows(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 			l.wanted = words[i];
 	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++)
 		list_worker(&l, sl_dp_worker(d->dp, k));
+	l.nb_shown = 0; // many flows hide no failure
+	for (unsigned k = 0; k < sl_dp_nb_workers(d->dp); k++)
+		list_failures(&l, sl_dp_worker(d->dp, k));
 	if (l.nb_more != 0)
 		sl_json_note(
 			l.table,

@@ -1,5 +1,6 @@
 // trace: the journey of a client's next packets, node by node, each ending in its delivery or in the
 // sentence of its drop. One trace at a time: workers report for one client.
+#include "causes.h"
 #include "daemon.h"
 
 #include <sluice/ctrl/json.h>
@@ -60,6 +61,8 @@ journey(const struct sl_trace_entry *e, const char **outcome)
 	if (e->is_drop)
 		json_array_append_new(steps, json_string(end));
 	json_array_append_new(steps, json_string(meaning == NULL ? "?" : meaning));
+	if (e->reason != SL_CLOSE_DONE)
+		json_array_append_new(steps, json_sprintf("Cause: %s.", cause_text(e->reason)));
 	return steps;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sluice/dp/crypto.h>
 #include <sluice/dp/dp.h>
+#include <sluice/dp/failures.h>
 #include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/fragments.h>
@@ -66,6 +67,7 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 	w->nat = create_nat(conf, conf->nb_names != 0 ? nb_flows : 0);
 	w->quota = calloc(1, sizeof(*w->quota));
 	w->flow_events = sl_flow_events_create();
+	w->failures = sl_failures_create();
 	w->tally = sl_tally_create();
 	w->tickets = sl_tickets_create(
 		conf->nb_names == 0 ? 0 : RTE_MAX(conf->nb_flows / w->nb_workers, 64u),
@@ -78,8 +80,8 @@ create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_
 		w->retries = rte_zmalloc("sl_retries", sizeof(*w->retries), 64);
 	}
 	if (w->flows == NULL || w->nat == NULL || w->quota == NULL || w->flow_events == NULL ||
-	    w->tally == NULL || w->tickets == NULL || w->aead == NULL || w->reass == NULL ||
-	    (conf->nb_names != 0 && (w->names == NULL || w->retries == NULL)))
+	    w->failures == NULL || w->tally == NULL || w->tickets == NULL || w->aead == NULL ||
+	    w->reass == NULL || (conf->nb_names != 0 && (w->names == NULL || w->retries == NULL)))
 		return -ENOMEM;
 	return 0;
 }
@@ -114,6 +116,8 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 		w->quota = NULL;
 		sl_flow_events_destroy(w->flow_events);
 		w->flow_events = NULL;
+		sl_failures_destroy(w->failures);
+		w->failures = NULL;
 		sl_tally_destroy(w->tally);
 		w->tally = NULL;
 		w->tickets = NULL;

@@ -46,6 +46,7 @@ report(const struct sl_node_ctx *ctx, const struct sl_meta *meta)
 		.client = meta->client,
 		.outcome = ctx->number,
 		.is_drop = ctx->is_drop,
+		.reason = meta->reason,
 		.worker = (uint8_t)w->idx,
 		.trail_len = meta->trail_len & (uint8_t)~SL_TRACE_FLAG,
 	};

@@ -11,6 +11,7 @@
 #include <sluice/dp/reject.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/tickets.h>
+#include <sluice/dp/trace.h>
 #include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/record.h>
@@ -166,6 +167,8 @@ tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason r
 		return false;
 	sl_reject_flow(m, f, (uint8_t)reason);
 	sl_meta(m)->client = f->pop.client;
+	sl_meta(m)->reason = (uint8_t)reason;
+	sl_trace_flag(w, sl_meta(m));
 	sl_meta(m)->resolved = sl_ip4_unmap(f->key.destination);
 	sl_meta(m)->l4_offset = sizeof(struct rte_ipv4_hdr);
 	sl_meta(m)->protocol = IPPROTO_TCP;

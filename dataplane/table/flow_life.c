@@ -1,3 +1,4 @@
+#include <sluice/dp/failures.h>
 #include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/inner.h>
@@ -63,7 +64,17 @@ sl_flow_refused(
 		.reason = refusal->reason,
 		.quota = refusal->quota,
 	};
+	struct sl_failure failure = { .key = *key,
+				      .client = refusal->client,
+				      .name = refusal->name,
+				      .resource = event.resource,
+				      .session = SL_NO_SESSION,
+				      .kind = SL_FLOW_CLIENT,
+				      .reason = refusal->reason,
+				      .quota = refusal->quota,
+				      .is_refusal = true };
 
+	sl_failure_note(w, &failure);
 	sl_tally_refused(w, event.resource);
 	sl_quota_denied(w, refusal->client);
 	if (sl_flow_events_on(w->flow_events))
@@ -87,6 +98,27 @@ sl_flow_over(struct sl_worker *w, uint32_t index, uint8_t reason)
 	sl_flow_forget(w, index, reason);
 }
 
+// One that did not end of itself leaves its cause behind.
+static void
+note_failure(struct sl_worker *w, const struct sl_flow *f, uint8_t reason)
+{
+	struct sl_failure failure = { .key = f->key,
+				      .name = SL_NO_NAME,
+				      .resource = UINT32_MAX,
+				      .session = f->link.session,
+				      .kind = f->kind,
+				      .reason = reason };
+
+	if (reason == SL_CLOSE_DONE || (f->kind != SL_FLOW_CLIENT && f->kind != SL_FLOW_HOST))
+		return;
+	if (f->kind == SL_FLOW_CLIENT) {
+		failure.client = f->pop.client;
+		failure.name = f->pop.name;
+		failure.resource = f->pop.resource;
+	}
+	sl_failure_note(w, &failure);
+}
+
 void
 sl_flow_forget(struct sl_worker *w, uint32_t index, uint8_t reason)
 {
@@ -95,6 +127,7 @@ sl_flow_forget(struct sl_worker *w, uint32_t index, uint8_t reason)
 
 	if (sl_flow_events_on(w->flow_events))
 		tell(w, f, SL_FLOW_EVENT_END, reason);
+	note_failure(w, f, reason);
 	sl_tally_over(w, f);
 	if (f->kind == SL_FLOW_CLIENT)
 		sl_quota_flow_ends(w, f);

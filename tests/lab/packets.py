@@ -1,7 +1,6 @@
 """Packets of every size and kind: fragments, large pings, small paths, ICMP errors, failures."""
 import hashlib
 import re
-import time
 
 from labtest import case, expect, expect_true
 from netlab import topology
@@ -151,40 +150,3 @@ def large_through_wireguard(lab):
     for size in (1400, 2000, 4000, 65000):
         out = lab.ok("client2", "ping", "-c", 4, "-i", 0.2, "-s", size, "-n", GIT)
         expect_true(" 0% packet loss" in out and "wrong data" not in out, f"{size} bytes: {out}")
-
-
-@case("B12: a name that the private DNS does not know is RST to TCP and 3/1 to UDP")
-def private_nxdomain(lab):
-    text = lab.config_of("pop")
-    lab.set_config("pop", text.replace('"perf.corp.example"', '"nowhere.corp.example"'))
-    lab.control("pop", "reload")
-    address = lab.address_of("client", "nowhere.corp.example")
-    capture = lab.capture("client", "access")
-    expect(lab.tcp("client", address, 5201), "ECONNREFUSED")
-    udp_error(lab, address, 7)
-    expect({(p.src, p.icmp()) for p in capture.packets() if p.icmp()}, {(address, (3, 1))})
-
-
-@case("B12: while the private DNS is silent a new name is unreachable after 3 s at most")
-def silent_resolver(lab):
-    address = lab.address_of("client", "quiet.dev.corp.example")
-    lab.ok("private", "nft", "add table ip mute; add chain ip mute in "
-           "{ type filter hook input priority 0; }; add rule ip mute in udp dport 53 drop; "
-           "add rule ip mute in tcp dport 53 drop")
-    try:
-        began = time.monotonic()
-        expect(lab.tcp("client", address, 80, 10), "EHOSTUNREACH")
-        took_s = time.monotonic() - began
-    finally:
-        lab.ok("private", "nft", "delete table ip mute")
-    expect_true(took_s < 4, f"an answer in 3 s and what a busy machine adds, not {took_s:.1f} s")
-
-
-@case("B12: without a connector a name is unreachable", ends="connector")
-def no_connector(lab):
-    address = lab.address_of("client", GIT)
-    lab.stop("connector")
-    try:
-        lab.wait_for("EHOSTUNREACH", lambda: lab.tcp("client", address, 80, 4) == "EHOSTUNREACH")
-    finally:
-        lab.start_again("connector")

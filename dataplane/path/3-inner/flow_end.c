@@ -6,6 +6,7 @@
 
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/reject.h>
+#include <sluice/dp/trace.h>
 
 enum edge { MALFORMED, STALE, TAKEN, CLIENT, HOST, EDGE_COUNT };
 
@@ -40,6 +41,8 @@ tell(struct sl_worker *w, struct rte_mbuf *m, uint32_t index, enum sl_close_reas
 	m->data_off = RTE_PKTMBUF_HEADROOM;
 	if (edge == CLIENT) {
 		meta->client = f->pop.client;
+		meta->reason = (uint8_t)reason;
+		sl_trace_flag(w, meta);
 		meta->resolved = sl_ip4_unmap(f->key.destination);
 		sl_reject_flow(m, f, (uint8_t)reason);
 	} else {

@@ -168,6 +168,7 @@ admit(struct sl_worker *w, struct sl_meta *meta, struct asking *a)
 		meta->reason = SL_CLOSE_TABLE_FULL;
 		if (meta->flow == SL_NO_FLOW)
 			return SL_NO_FLOW;
+		meta->reason = SL_CLOSE_DONE;
 	}
 	f = sl_flow_at(w->flows, meta->flow);
 	f->pop.name = a->name;

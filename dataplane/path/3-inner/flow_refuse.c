@@ -1,6 +1,8 @@
 // flow_refuse: a client's packet of a protocol that is not carried, or TCP to a resolver.
 //   client_input -> flow_refuse -> reject
 // On entry the mbuf is an IPv4 packet at L3.
+#include <sluice/dns/addresses.h>
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/inner.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/reject.h>
@@ -13,6 +15,20 @@ static const char *const edges[EDGE_COUNT] = {
 	[REJECT] = "reject",
 };
 
+// The flow log hears of it, and show flows; ports say nothing here.
+static void
+log_refusal(struct sl_worker *w, const struct sl_meta *meta, const struct rte_ipv4_hdr *ip)
+{
+	struct sl_flow_key key = { .scope_protocol = sl_scope(meta) << 8 | meta->protocol };
+	struct sl_refusal refusal = { .client = meta->client,
+				      .name = SL_NO_NAME,
+				      .reason = meta->reason };
+
+	sl_ip4_map(key.source, ip->src_addr);
+	sl_ip4_map(key.destination, ip->dst_addr);
+	sl_flow_refused(w, &key, &refusal);
+}
+
 static inline enum edge
 flow_refuse_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
@@ -24,6 +40,7 @@ flow_refuse_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	meta->reason = meta->protocol == IPPROTO_TCP ? SL_LOCAL_UNKNOWN_ADDRESS : SL_LOCAL_PROTOCOL;
 	if (meta->client == SL_NO_CLIENT)
 		return NO_CLIENT;
+	log_refusal(w, meta, ip);
 	return sl_is_answerable(w->net, ip->dst_addr) ? REJECT : ELSEWHERE;
 }
 

@@ -14,6 +14,7 @@ struct sl_trace_entry {
 	uint32_t client;
 	uint16_t outcome; // number of the drop reason, or of the node it ended in
 	bool is_drop;
+	uint8_t reason; // why the packet is a refusal: enum sl_close_reason or sl_local_reason; 0: it is none
 	uint8_t worker;
 	uint8_t trail_len;
 	uint8_t trail[SL_TRAIL_LEN]; // numbers of nodes, see sl_node_by_number()

@@ -130,6 +130,7 @@ struct sl_assembly;
 struct sl_reass;
 struct sl_names_cache;
 struct sl_nat;
+struct sl_failures;
 struct sl_flow_events;
 struct sl_retries;
 struct sl_quota;
@@ -150,6 +151,7 @@ struct sl_worker {
 	struct sl_neighbours *neighbours; // worker: rw
 	struct sl_nat *nat; // worker: rw; connector and own queries
 	struct sl_flow_events *flow_events; // worker: rw, control: reads the ring
+	struct sl_failures *failures; // worker: rw, others: ro; what was refused or failed, and why
 	struct sl_quota *quota; // worker: rw, others: ro; what clients and tenants use
 	struct sl_retries *retries; // worker: rw; connector: names with several addresses
 	struct sl_names_cache *names; // worker: rw; connector: name -> private addresses
