@@ -233,6 +233,51 @@ test_udp(void)
 	pair_end("udp");
 }
 
+// A name is asked for anew and the private DNS says nothing: flows that stand, of that name and of
+// others, and new flows of names that are known go on in the same instant.
+static void
+test_nobody_waits(void)
+{
+	struct packet_spec other, datagram, late;
+	struct pair_tcp live;
+	const char *git;
+
+	begin(HOST, NULL);
+	pair.dns_ttl_s = 600;
+	other = syn(pair_resolve(WILD), 34000);
+	pair_client_send(&other);
+	CU_ASSERT_TRUE_FATAL(pair_host_take(&p));
+	pair.dns_ttl_s = 5;
+	git = pair_resolve(GIT);
+	pair_tcp_open(&live, git, 33000, 80);
+	datagram = pair_udp_to(git, 33001, 5000, "one", 3);
+	pair_client_send(&datagram);
+	CU_ASSERT_TRUE_FATAL(pair_host_take(&p));
+	pair_pass_s(6);
+
+	pair.dns_mode = PAIR_DNS_SILENT;
+	late = syn(git, 33002);
+	pair_client_send(&late);
+	CU_ASSERT_FALSE(pair_host_take(&p));
+	pair_tcp_up(&live, RTE_TCP_ACK_FLAG, "up", 2);
+	pair_tcp_down(&live, RTE_TCP_ACK_FLAG, "down", 4);
+	pair_client_send(&datagram);
+	CU_ASSERT_TRUE(pair_host_take(&p) && p.ip->next_proto_id == IPPROTO_UDP);
+	other.source_port = 34001;
+	pair_client_send(&other);
+	CU_ASSERT_TRUE(pair_host_take(&p) && p.ip->next_proto_id == IPPROTO_TCP);
+	CU_ASSERT_FALSE(pair_client_take(&p));
+
+	// It answers again: the one that waited goes on, to where the name is now.
+	pair.dns_mode = PAIR_DNS_ANSWERS;
+	pair.dns_answers[0] = HOST_2;
+	pair_pass_s(2);
+	CU_ASSERT_TRUE_FATAL(pair_host_take(&p));
+	CU_ASSERT_EQUAL(p.ip->dst_addr, packet_ip(HOST_2));
+	CU_ASSERT_EQUAL(rte_be_to_cpu_32(p.tcp->sent_seq), 7000);
+	pair_end("nobody waits");
+}
+
 static const struct sl_test_case cases[] = {
 	{ "B9: live flows stay, new ones use the present answer, TTL 0 is honoured", test_changes },
 	{ "B9: of several addresses one that refuses is passed over at once", test_refused },
@@ -241,6 +286,7 @@ static const struct sl_test_case cases[] = {
 	  test_silent },
 	{ "B9: an address that cannot be reached is passed over at once", test_unreachable },
 	{ "B9: datagrams go to the next address after an error, not after silence", test_udp },
+	{ "B9: while a name is asked for anew nobody waits but who asked", test_nobody_waits },
 };
 
 static int

@@ -117,7 +117,8 @@ test_half_written(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "failures of one kind are one record with a count, whatever the client's port", test_kinds },
+	{ "failures of one kind are one record with a count, whatever the client's port",
+	  test_kinds },
 	{ "a client has room for all kinds of its group", test_all_kinds_of_a_client },
 	{ "a client that scans ports loses its own records, not another's", test_scan },
 	{ "a record that is being written is not read", test_half_written },
