@@ -179,7 +179,8 @@ test_states(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B2 B4: states of TCP at both ends, by the segments of both sides, and how long they stand",
+	{ "B2 B4: states of TCP at both ends, by the segments of both sides, and how long they "
+	  "stand",
 	  test_states },
 };
 
