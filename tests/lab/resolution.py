@@ -1,47 +1,9 @@
 """Re-resolution: names whose private addresses change, come and go while flows live."""
-import os
-import re
-import signal
-
 from labtest import case, expect, expect_true
-from netlab import process, topology
+from labtest.zone import Zone
+from netlab import topology
 
 PRIVATE = topology.PRIVATE_ADDRESSES["private"]
-
-
-def zone_path():
-    return os.path.join(process.folder("private"), "knot", "corp.example.zone")
-
-
-class Zone:
-    """with Zone(lab) as zone: zone.set("name.dev 1 A 10.20.0.40") at the private DNS server, until the end."""
-
-    def __init__(self, lab):
-        self.lab = lab
-        with open(zone_path()) as f:
-            self.before = f.read()
-
-    def _write(self, text):
-        serial = int(re.search(r"SOA ns admin (\d+)", self._now())[1]) + 1
-        text = re.sub(r"(SOA ns admin) \d+", rf"\1 {serial}", text)
-        with open(zone_path(), "w") as f:
-            f.write(text)
-        os.kill(process.pid_of("private", "knotd"), signal.SIGHUP)
-        self.lab.wait_for("the changed zone", lambda: str(serial) in self.lab.run(
-            "private", "dig", "+short", "+tries=1", "+time=1", "corp.example", "SOA").out.split())
-
-    def _now(self):
-        with open(zone_path()) as f:
-            return f.read()
-
-    def set(self, *records):
-        self._write(self.before + "".join(record + "\n" for record in records))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._write(self.before)
 
 
 def page(lab, name):

@@ -2,6 +2,7 @@
 // aliases, and the check that no private address leaves.
 #include "pair.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sluice/dp/hash.h>
 #include <sluice/dp/worker.h>
@@ -157,6 +158,66 @@ test_leak(void)
 	pair_end("leak");
 }
 
+// The address that a name has, whoever may ask for it.
+static const char *
+address_of(const char *name)
+{
+	static char text[INET_ADDRSTRLEN];
+
+	if (strcmp(name, HIDDEN) != 0)
+		return pair_resolve(name);
+	CU_ASSERT_FATAL(pair_ask(CLIENT_B, name, SL_DNS_A, false, &p) > 16);
+	return inet_ntop(AF_INET, p.payload + p.payload_bytes - 4, text, sizeof(text));
+}
+
+// All names here are of one host. A right to one of them is none to another, whoever has what.
+static void
+test_one_host(void)
+{
+	static const struct {
+		const char *source, *name;
+		uint8_t protocol;
+		uint16_t service;
+		bool passes;
+	} rows[] = {
+		{ CLIENT, GIT, IPPROTO_TCP, 22, true },
+		{ CLIENT, NO_ECHO, IPPROTO_TCP, 22, false },
+		{ CLIENT, NO_ECHO, IPPROTO_TCP, 80, true },
+		{ CLIENT, GIT, IPPROTO_TCP, 8080, false },
+		{ CLIENT, HIDDEN, IPPROTO_TCP, 80, false },
+		{ CLIENT_B, HIDDEN, IPPROTO_TCP, 8080, true },
+		{ CLIENT_B, GIT, IPPROTO_TCP, 80, false },
+		{ CLIENT_B, NO_ECHO, IPPROTO_TCP, 80, false },
+		{ CLIENT, GIT, IPPROTO_ICMP, 1, true },
+		{ CLIENT, NO_ECHO, IPPROTO_ICMP, 1, false },
+		{ CLIENT, GIT, IPPROTO_UDP, 5000, true },
+		{ CLIENT, NO_ECHO, IPPROTO_UDP, 5000, false },
+	};
+
+	pair_begin(NULL);
+	for (unsigned i = 0; i < RTE_DIM(rows); i++) {
+		const char *name = rows[i].name;
+		struct packet_spec spec = { .source = rows[i].source,
+					    .protocol = rows[i].protocol,
+					    .source_port = (uint16_t)(4000 + i),
+					    .destination_port = rows[i].service,
+					    .tcp_flags = RTE_TCP_SYN_FLAG,
+					    .payload = "12345678",
+					    .payload_bytes = rows[i].protocol == IPPROTO_TCP ? 0
+											     : 8 };
+
+		spec.destination = address_of(name);
+		pair_client_send(&spec);
+		SL_ASSERT_ROW(pair_host_take(&p) == rows[i].passes, name);
+		if (rows[i].passes)
+			SL_ASSERT_ROW(p.ip->dst_addr == packet_ip(HOST), name);
+		else
+			SL_ASSERT_ROW(pair_client_take(&p), name);
+	}
+	CU_ASSERT_EQUAL(pair_flows(pair.pop), 5);
+	pair_end("one host");
+}
+
 static const struct sl_test_case cases[] = {
 	{ "C5: the next packet of a client after a revocation is refused, and the host is told",
 	  test_revoke_up },
@@ -165,6 +226,8 @@ static const struct sl_test_case cases[] = {
 	{ "C5: an idle flow ends within seconds of its revocation", test_revoke_idle },
 	{ "C5: a grant works for the next packet", test_grant },
 	{ "rights: the connector holds to its own list", test_allow },
+	{ "B10: names of one host keep their rights apart, and a right opens nothing beside it",
+	  test_one_host },
 	{ "A10: an address of a granted prefix is reached as itself", test_prefix },
 	{ "A9: an alias is resolved by the name it stands for", test_alias },
 	{ "B1: a private address about to leave toward a client is held back and counted",

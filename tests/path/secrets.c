@@ -9,6 +9,7 @@
 #include <sluice/dp/crypto.h>
 #include <sluice/proto/keypair.h>
 #include <sluice/proto/record.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CLIENT_PORT 33217u
@@ -31,7 +32,7 @@ has(const uint8_t *at, size_t nb_bytes, rte_be32_t address)
 static bool
 names_somebody(const uint8_t *at, size_t nb_bytes)
 {
-	static const char *const secrets[] = { CLIENT,    CLIENT_B, HOST,       HOST_2,
+	static const char *const secrets[] = { CLIENT,     CLIENT_B, HOST,       HOST_2,
 					       CONN_INNER, RESOLVER, PRIVATE_DNS };
 
 	for (unsigned i = 0; i < RTE_DIM(secrets); i++)
@@ -45,7 +46,7 @@ names_somebody(const uint8_t *at, size_t nb_bytes)
 static bool
 is_stripped(uint32_t nb_bytes)
 {
-	static const uint32_t lengths[] = { 20 - 4,     20 + 8 - 4, 20 + 6 - 4, // TCP
+	static const uint32_t lengths[] = { 20 - 4,    20 + 8 - 4, 20 + 6 - 4, // TCP
 					    8 + 8 - 6, 8 + 4 - 6, // UDP
 					    8 + 8 - 2 }; // echo
 
@@ -69,11 +70,11 @@ read_record(const struct sl_rec *rec)
 		nb_bytes = open.nb_transport_bytes;
 		// The whole of it: fixed fields, name, transport octets.
 		CU_ASSERT_EQUAL(
-			rec->nb_bytes, sl_open_bytes(open.destination_bytes) + open.nb_transport_bytes
+			rec->nb_bytes,
+			sl_open_bytes(open.destination_bytes) + open.nb_transport_bytes
 		);
 	}
-	if ((rec->type == SL_RECORD_OPEN || rec->type == SL_RECORD_DATA) &&
-	    !is_stripped(nb_bytes))
+	if ((rec->type == SL_RECORD_OPEN || rec->type == SL_RECORD_DATA) && !is_stripped(nb_bytes))
 		nb_bad++;
 }
 
@@ -156,10 +157,11 @@ unreachable(uint8_t code)
 static void
 test_records(void)
 {
-	struct packet_spec udp, echo = { .protocol = IPPROTO_ICMP,
-					 .source_port = CLIENT_PORT,
-					 .payload = "12345678",
-					 .payload_bytes = 8 };
+	struct packet_spec udp,
+		echo = { .protocol = IPPROTO_ICMP,
+			 .source_port = CLIENT_PORT,
+			 .payload = "12345678",
+			 .payload_bytes = 8 };
 	struct pair_tcp t;
 	const char *git;
 
@@ -221,7 +223,8 @@ test_reader(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B1: no record in the tunnel holds a client's, assigned or private address, or a client's port",
+	{ "B1: no record in the tunnel holds a client's, assigned or private address, or a "
+	  "client's port",
 	  test_records },
 	{ "B1: an address in a record would be found, were it there", test_reader },
 };
@@ -230,6 +233,7 @@ static int
 setup(void)
 {
 	pair_arrival = PAIR_ARRIVAL;
+	setenv("SLUICE_CPU", PAIR_CPU, 1);
 	return path_setup();
 }
 

@@ -2,6 +2,7 @@
 // state that both ends of the tunnel keep, and for how long they keep it.
 #include "pair.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct pair_packet p;
@@ -188,6 +189,7 @@ static int
 setup(void)
 {
 	pair_arrival = PAIR_ARRIVAL;
+	setenv("SLUICE_CPU", PAIR_CPU, 1);
 	return path_setup();
 }
 

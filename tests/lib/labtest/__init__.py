@@ -15,6 +15,7 @@ lab           what a case can do: run, dig, curl, sockets in a namespace, sluice
 packets       captures and what may be in them
 qr            reads QR codes off a terminal
 runner        tests/lab/run
+zone          changes at a private DNS server
 """
 import inspect
 

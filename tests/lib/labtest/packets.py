@@ -190,6 +190,8 @@ def _secret(address):
     address = ipaddress.ip_address(address)
     if address.version == 6:
         return address in ipaddress.ip_network("fd00:20::/32")
+    if any(address in network for network in topology.MORE_SOURCES):
+        return False  # granted as an address: the client used it itself
     return any(address in network for network in topology.SECRET_NETWORKS)
 
 
