@@ -107,6 +107,38 @@ sl_question_restart(struct sl_forward *f, struct sl_question *q, uint64_t now_ns
 	sl_question_ask_next(f, q, now_ns);
 }
 
+// The try a token stands for; NULL: it is over.
+static struct sl_try *
+try_of(struct sl_forward *f, uint32_t token, struct sl_question **question)
+{
+	const unsigned u = token >> 16 & 7;
+	struct sl_question *q;
+	struct sl_try *t;
+
+	if ((token & 0xffff) >= f->config.queries_max || u >= f->config.nb_upstreams)
+		return NULL;
+	q = &f->questions[token & 0xffff];
+	t = &q->tries[u];
+	if (!q->is_used || q->is_done || t->state != SL_TRY_WAIT || !t->has_token ||
+	    token_of(f, q, t) != token)
+		return NULL;
+	*question = q;
+	return t;
+}
+
+void
+sl_forward_refused(struct sl_forward *f, uint32_t token, uint64_t now_ns)
+{
+	struct sl_question *q = NULL;
+	struct sl_try *t = try_of(f, token, &q);
+
+	if (t == NULL)
+		return;
+	sl_upstream_silent(&f->upstreams[t - q->tries], now_ns);
+	close_try(f, q, t, SL_TRY_FAILED);
+	sl_question_ask_next(f, q, now_ns);
+}
+
 static enum sl_receive_verdict
 match(struct sl_forward *f,
       uint32_t token,
@@ -117,19 +149,13 @@ match(struct sl_forward *f,
       struct sl_try **try,
       struct sl_response *response)
 {
-	const unsigned u = token >> 16 & 7;
 	uint8_t wire[SL_NAME_WIRE_MAX];
-	struct sl_question *q;
-	struct sl_try *t;
+	struct sl_question *q = NULL;
+	struct sl_try *t = try_of(f, token, &q);
 
-	if ((token & 0xffff) >= f->config.queries_max || u >= f->config.nb_upstreams)
+	if (t == NULL)
 		return SL_RECEIVE_UNKNOWN;
-	q = &f->questions[token & 0xffff];
-	t = &q->tries[u];
-	if (!q->is_used || q->is_done || t->state != SL_TRY_WAIT || !t->has_token ||
-	    token_of(f, q, t) != token)
-		return SL_RECEIVE_UNKNOWN;
-	if (!sl_upstream_same(f->upstreams[u].at, from))
+	if (!sl_upstream_same(f->upstreams[t - q->tries].at, from))
 		return SL_RECEIVE_SERVER;
 	if (!sl_response_parse(response, message, nb_bytes))
 		return SL_RECEIVE_MALFORMED;

@@ -3,7 +3,6 @@
 
 #define OPT_VERSION(ttl)    (((ttl) >> 16) & 0xff)
 #define OPT_DNSSEC_OK       0x8000u
-#define EDE_OPTION          15u
 #define EDE_OPTION_BYTES    6u
 #define POINTER_TO_QUESTION 0xc00cu
 
@@ -157,7 +156,7 @@ write_opt(
 	sl_put32(p + 5, ttl);
 	sl_put16(p + 9, (uint16_t)nb_data);
 	if (ede != SL_EDE_NONE) {
-		sl_put16(p + 11, EDE_OPTION);
+		sl_put16(p + 11, SL_DNS_OPTION_EDE);
 		sl_put16(p + 13, 2);
 		sl_put16(p + 15, (uint16_t)ede);
 	}

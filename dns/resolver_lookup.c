@@ -27,7 +27,11 @@ drop_token(const struct sl_resolver *r, struct sl_lookup *l)
 static void
 complete(struct sl_resolver *r, struct sl_lookup *l, enum sl_resolved result)
 {
-	l->result = (struct sl_resolver_result){ .result = result, .type = l->type };
+	l->result = (struct sl_resolver_result){
+		.result = result,
+		.type = l->type,
+		.rcode = result == SL_RESOLVED_FAILED ? l->rcode : SL_RCODE_NOERROR,
+	};
 	l->state = SL_LOOKUP_DONE;
 	drop_token(r, l);
 }
@@ -183,6 +187,7 @@ accept(struct sl_resolver *r,
 	case SL_READ_SERVER_FAILED:
 	default:
 		r->servers[l->server].nb_failures++;
+		l->rcode = (uint8_t)(response->flags & SL_DNS_RCODE);
 		l->failed |= 1u << l->server;
 		sl_lookup_ask_next(r, l, now_ns);
 		return;
@@ -228,6 +233,20 @@ sl_resolver_receive(
 	}
 	accept(r, l, &response, nb_bytes, now_ns);
 	return verdict;
+}
+
+void
+sl_resolver_refused(struct sl_resolver *r, uint32_t token, uint64_t now_ns)
+{
+	struct sl_lookup *l = &r->lookups[(token & 0xffff) % r->config.queries_max];
+
+	if ((token & 0xffff) >= r->config.queries_max || l->state != SL_LOOKUP_WAIT)
+		return;
+	if (!l->has_token || token_of(r, l) != token)
+		return;
+	sl_upstream_silent(&r->servers[l->server], now_ns);
+	l->failed |= 1u << l->server;
+	sl_lookup_ask_next(r, l, now_ns);
 }
 
 void

@@ -51,6 +51,7 @@ struct sl_lookup {
 	uint8_t server;
 	uint8_t chain; // CNAMEs followed so far
 	uint8_t search; // next search domain
+	uint8_t rcode; // of the last failure a server answered with
 	bool is_tcp;
 	bool has_token;
 	uint32_t ttl_s; // smallest along the chain

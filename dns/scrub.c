@@ -23,12 +23,39 @@ enum { SVC_MANDATORY = 0, SVC_IPV4HINT = 4, SVC_IPV6HINT = 6 };
 struct scrub {
 	const uint8_t *in;
 	size_t nb_in;
+	const struct sl_scrub_view *view;
 	const struct sl_name *asked;
+	const uint8_t *question; // the asked name as it is to be written
+	size_t stand_at; // the last name of the CNAME chain that may be seen; 0: the question's
+	bool is_hiding; // the chain has led to a name that may not be seen
 	struct sl_writer w;
 	struct sl_name last_owner;
 	size_t last_owner_at; // in `out`; 0: none that can be pointed at
+	uint16_t ede; // the resolver's extended error
 	struct sl_scrubbed *result;
 };
+
+static bool
+may_see(const struct scrub *s, const struct sl_name *name)
+{
+	const struct sl_policy *policy = s->view->policy;
+	struct sl_visibility visibility;
+	struct sl_matches matches;
+
+	if (policy == NULL || sl_name_equal(name, s->asked))
+		return true;
+	sl_policy_match(policy, name, sl_name_hash(name, sl_policy_name_key(policy)), &matches);
+	sl_policy_visibility(policy, &matches, &visibility);
+	return (visibility.groups & s->view->groups) != 0;
+}
+
+static bool
+may_see_at(const struct scrub *s, size_t at)
+{
+	struct sl_name name;
+
+	return sl_name_parse(&name, s->in, s->nb_in, at, NULL) == SL_NAME_OK && may_see(s, &name);
+}
 
 static bool
 is_address_type(uint16_t type)
@@ -37,29 +64,78 @@ is_address_type(uint16_t type)
 		type == TYPE_APL || type == TYPE_L32 || type == TYPE_L64;
 }
 
+// Does a signature cover what was taken out or changed?
+static bool
+is_broken(const struct scrub *s, const struct sl_record *r)
+{
+	const uint16_t covered = r->nb_bytes < 2 ? 0 : sl_get16(s->in + r->data_at);
+
+	return is_address_type(covered) || covered == SL_DNS_SVCB || covered == SL_DNS_HTTPS ||
+		covered == 0 || (s->is_hiding && covered == SL_DNS_CNAME) ||
+		(r->section == SL_SECTION_ANSWER && !may_see_at(s, r->owner_at));
+}
+
+// Behind a name that may not be seen, what the other sections say may be about its zone.
+static bool
+is_about_hidden(const struct scrub *s, const struct sl_record *r)
+{
+	struct sl_name owner;
+
+	if (!s->is_hiding || r->section == SL_SECTION_ANSWER)
+		return false;
+	return sl_name_parse(&owner, s->in, s->nb_in, r->owner_at, NULL) != SL_NAME_OK ||
+		!sl_name_is_under(s->asked, &owner);
+}
+
+// A step of the chain. True when it leads to what may not be seen.
+static bool
+is_hidden_step(struct scrub *s, const struct sl_record *r)
+{
+	if (may_see_at(s, r->data_at)) {
+		if (r->type == SL_DNS_CNAME)
+			s->stand_at = r->data_at;
+		return false;
+	}
+	s->is_hiding = true;
+	return true;
+}
+
 // Does the record leave the answer?
 static bool
-is_removed(const struct scrub *s, const struct sl_record *r)
+is_removed(struct scrub *s, const struct sl_record *r)
 {
-	uint16_t covered;
-
 	if (r->class_ == SL_DNS_IN && is_address_type(r->type))
 		return true;
+	if (is_about_hidden(s, r))
+		return true;
 	switch (r->type) {
+	case SL_DNS_CNAME:
+	case SL_DNS_DNAME:
+		return is_hidden_step(s, r);
 	case SL_DNS_OPT: // ours is made anew
 	case SL_DNS_TSIG:
 	case TYPE_SIG:
 		return true;
-	case SL_DNS_RRSIG: // over what was taken out or changed
-		covered = r->nb_bytes < 2 ? 0 : sl_get16(s->in + r->data_at);
-		return is_address_type(covered) || covered == SL_DNS_SVCB ||
-			covered == SL_DNS_HTTPS || covered == 0;
+	case SL_DNS_RRSIG:
+		return is_broken(s, r);
 	default:
 		return false;
 	}
 }
 
-// Expand the name at `at`, in the letter case it has. `end` is where the record ends.
+// The label at `at`. The question was asked in a letter case of our own; where an answer points to it, it gets the
+// one of whoever asked.
+static const uint8_t *
+label(const struct scrub *s, size_t at)
+{
+	const size_t in_name = at - SL_DNS_HEADER_BYTES;
+
+	return at >= SL_DNS_HEADER_BYTES && in_name + 1u + s->in[at] <= s->asked->nb_bytes
+		? s->question + in_name
+		: s->in + at;
+}
+
+// Expand the name at `at`, in the letter case it has. `next` becomes where it ends.
 static bool
 copy_name(struct scrub *s, size_t at, size_t *next)
 {
@@ -74,7 +150,7 @@ copy_name(struct scrub *s, size_t at, size_t *next)
 			at = (size_t)(length & 0x3f) << 8 | s->in[at + 1];
 			continue;
 		}
-		sl_write(&s->w, s->in + at, 1u + length);
+		sl_write(&s->w, label(s, at), 1u + length);
 		at += 1u + length;
 		if (length == 0)
 			return true;
@@ -84,11 +160,16 @@ copy_name(struct scrub *s, size_t at, size_t *next)
 static bool
 copy_owner(struct scrub *s, const struct sl_record *r)
 {
+	size_t next, from = r->owner_at, at = sl_writer_len(&s->w);
 	struct sl_name name;
-	size_t next, at = sl_writer_len(&s->w);
 
-	if (sl_name_parse(&name, s->in, s->nb_in, r->owner_at, &next) != SL_NAME_OK)
+	if (sl_name_parse(&name, s->in, s->nb_in, from, &next) != SL_NAME_OK)
 		return false;
+	if (r->section == SL_SECTION_ANSWER && r->type != SL_DNS_DNAME && !may_see(s, &name)) {
+		from = s->stand_at != 0 ? s->stand_at : SL_DNS_HEADER_BYTES;
+		if (sl_name_parse(&name, s->in, s->nb_in, from, &next) != SL_NAME_OK)
+			return false;
+	}
 	if (sl_name_equal(&name, s->asked)) {
 		sl_write16(&s->w, 0xc00c);
 		return true;
@@ -99,7 +180,7 @@ copy_owner(struct scrub *s, const struct sl_record *r)
 	}
 	s->last_owner_at = at < 0x4000 ? at : 0;
 	s->last_owner = name;
-	return copy_name(s, r->owner_at, &next);
+	return copy_name(s, from, &next);
 }
 
 // Octets before the names in a record's data, and how many names; false if it holds none that may be compressed.
@@ -264,11 +345,46 @@ copy_record(struct scrub *s, const struct sl_record *r)
 	return true;
 }
 
+// The OPT of the answer: its extended error, and what it adds to the rcode.
+static void
+read_opt(struct scrub *s, const struct sl_record *r, enum sl_dns_rcode *rcode)
+{
+	const uint8_t *p = s->in + r->data_at, *end = p + r->nb_bytes;
+
+	if (s->in[r->ttl_at] != 0) // BADVERS and its like: about our own query, not the client's
+		*rcode = SL_RCODE_SERVFAIL;
+	for (; end - p >= 4 && end - p - 4 >= sl_get16(p + 2); p += 4u + sl_get16(p + 2))
+		if (sl_get16(p) == SL_DNS_OPTION_EDE && sl_get16(p + 2) >= 2)
+			s->ede = sl_get16(p + 4);
+}
+
+// All records that may stay, into the answer. False when the message is malformed.
+static bool
+copy_records(struct scrub *s, struct sl_records *records, enum sl_dns_rcode *rcode, uint16_t nb[3])
+{
+	struct sl_record r;
+
+	while (sl_records_next(records, &r)) {
+		if (r.type == SL_DNS_OPT) {
+			read_opt(s, &r, rcode);
+			continue;
+		}
+		if (is_removed(s, &r)) {
+			s->result->nb_removed++;
+			continue;
+		}
+		if (!copy_record(s, &r))
+			return false;
+		nb[r.section]++;
+	}
+	return !records->failed;
+}
+
 enum sl_scrub_verdict
 sl_scrub(
 	struct sl_scrubbed *scrubbed,
 	const struct sl_query *query,
-	const struct sl_name *asked,
+	const struct sl_scrub_view *view,
 	const uint8_t *answer,
 	size_t nb_bytes,
 	uint8_t *out,
@@ -278,11 +394,14 @@ sl_scrub(
 {
 	struct scrub s = { .in = answer,
 			   .nb_in = nb_bytes,
-			   .asked = asked != NULL ? asked : &query->name,
+			   .view = view,
+			   .asked = view->asked != NULL ? view->asked : &query->name,
+			   .question = view->asked != NULL ? view->asked->wire
+							   : query->message + SL_DNS_HEADER_BYTES,
+			   .ede = SL_EDE_NONE,
 			   .result = scrubbed };
 	uint16_t nb[3] = { 0 };
 	struct sl_response response;
-	struct sl_record r;
 	enum sl_dns_rcode rcode;
 
 	*scrubbed = (struct sl_scrubbed){ 0 };
@@ -293,17 +412,7 @@ sl_scrub(
 		return SL_SCRUB_MISMATCH;
 	rcode = (enum sl_dns_rcode)(response.flags & SL_DNS_RCODE);
 	s.w = sl_answer_begin(query, out, room);
-	while (sl_records_next(&response.records, &r)) {
-		if (is_removed(&s, &r)) {
-			if (r.type != SL_DNS_OPT)
-				scrubbed->nb_removed++;
-			continue;
-		}
-		if (!copy_record(&s, &r))
-			return SL_SCRUB_MALFORMED;
-		nb[r.section]++;
-	}
-	if (response.records.failed)
+	if (!copy_records(&s, &response.records, &rcode, nb))
 		return SL_SCRUB_MALFORMED;
 	scrubbed->nb_bytes = sl_answer_end(
 		&s.w,
@@ -311,7 +420,7 @@ sl_scrub(
 		(struct sl_answer_counts){ nb[0], nb[1], nb[2] },
 		SL_DNS_RA | (response.flags & SL_DNS_TC),
 		rcode,
-		SL_EDE_NONE,
+		(enum sl_dns_ede)s.ede,
 		max_bytes
 	);
 	scrubbed->truncated = scrubbed->nb_bytes != 0 && (sl_get16(out + 2) & SL_DNS_TC) != 0;

@@ -211,7 +211,34 @@ collect_service(struct daemon *d, struct sl_metric_text *text)
 		{ SL_METRIC_HANDSHAKES_BAD, s.nb_handshakes_bad },
 		{ SL_METRIC_QUERIES, s.nb_queries },
 		{ SL_METRIC_QUERIES_FULL, s.nb_queries_full },
-		{ SL_METRIC_ANSWERS_LATE, s.nb_answers_late });
+		{ SL_METRIC_ANSWERS_LATE, s.nb_answers_late },
+		{ SL_METRIC_QUERIES_REFUSED, s.nb_queries_refused });
+}
+
+static void
+collect_streams(struct daemon *d, struct sl_metric_text *text)
+{
+	struct sl_streams_stats s;
+
+	if (d->streams == NULL)
+		return;
+	s = *sl_streams_stats(d->streams);
+	PUT_ALL(text,
+		NULL,
+		{ SL_METRIC_STREAM_CONNECTIONS, s.nb_connections },
+		{ SL_METRIC_STREAM_ACCEPTED, s.nb_accepted },
+		{ SL_METRIC_STREAM_REFUSED, s.nb_refused },
+		{ SL_METRIC_STREAM_TIMED_OUT, s.nb_timed_out },
+		{ SL_METRIC_STREAM_TLS_FAILED, s.nb_handshakes_failed },
+		{ SL_METRIC_STREAM_QUESTIONS, s.nb_questions },
+		{ SL_METRIC_STREAM_ANSWERS, s.nb_answers },
+		{ SL_METRIC_STREAM_UNANSWERED, s.nb_unanswered },
+		{ SL_METRIC_STREAM_DROPPED, s.nb_dropped },
+		{ SL_METRIC_STREAM_NO_PLACE, s.nb_clients_full },
+		{ SL_METRIC_STREAM_ASKED, s.nb_asked },
+		{ SL_METRIC_STREAM_ASKS_FAILED, s.nb_asks_failed },
+		{ SL_METRIC_STREAM_LINKS, s.nb_links },
+		{ SL_METRIC_STREAM_LINKS_FAILED, s.nb_links_failed });
 }
 
 static uint64_t
@@ -326,6 +353,7 @@ metrics_collect(struct daemon *d, uint64_t start_ns, struct sl_metric_text *text
 	collect_sessions(d, text);
 	metrics_collect_flows(d, text);
 	collect_service(d, text);
+	collect_streams(d, text);
 	collect_resolver(d, text);
 	for (unsigned t = 0; t < d->config->nb_tenants; t++) {
 		collect_forward(d, t, text);

@@ -190,6 +190,13 @@ forwarding_receive(
 		);
 }
 
+void
+forwarding_refused(struct sl_service *s, unsigned tenant, uint32_t token)
+{
+	if (tenant < s->nb_tenants && s->tenants[tenant].forward != NULL)
+		sl_forward_refused(s->tenants[tenant].forward, token, s->now_ns);
+}
+
 // A packet from the resolver address to the asker that holds the answer.
 static void
 send_answer(struct sl_service *s, const struct sl_forward_event *event)

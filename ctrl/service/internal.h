@@ -140,6 +140,8 @@ bool query_send(
 void query_release(struct sl_service *s, uint16_t asker, uint32_t token);
 // A punted answer.
 void query_answer(struct sl_service *s, struct rte_mbuf *m);
+// A punted word that a query did not reach its server.
+void query_refused(struct sl_service *s, struct rte_mbuf *m);
 
 // ---- names.c: assigned addresses (PoP) ----------------------------------------------------------
 
@@ -174,18 +176,34 @@ void forwarding_receive(
 	struct sl_upstream_address from,
 	bool is_tcp
 );
+void forwarding_refused(struct sl_service *s, unsigned tenant, uint32_t token);
 unsigned forwarding_work(struct sl_service *s);
 
-// ---- resolving.c: private names (connector), RESOLVE (both) ----------------------------------------
+// ---- resolving.c: private names (connector), RESOLVE records ---------------------------------------
 
 int resolving_create(struct sl_service *s);
 void resolving_free(struct sl_service *s);
 // A new configuration is in force: with other servers or search domains the resolver begins anew.
 void resolving_config(struct sl_service *s, const struct sl_config *before);
 void resolving_open(struct sl_service *s, struct rte_mbuf *m);
-void resolving_client_query(struct sl_service *s, struct rte_mbuf *m);
 void resolving_record(struct sl_service *s, struct rte_mbuf *m);
 unsigned resolving_work(struct sl_service *s);
+// A question or answer by RESOLVE records, in as many pieces as it takes.
+void resolve_send(
+	struct sl_service *s,
+	uint32_t session,
+	uint16_t lane,
+	uint32_t token,
+	bool is_answer,
+	const uint8_t *message,
+	size_t nb_bytes
+);
+
+// ---- asking.c: other types of granted names (PoP) --------------------------------------------------
+
+void asking_query(struct sl_service *s, struct rte_mbuf *m);
+// An answer came by RESOLVE in `record`, which stays the caller's.
+void asking_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_resolve *resolve);
 
 // ---- gather.c: long answers in pieces (PoP) ------------------------------------------------------
 

@@ -117,3 +117,20 @@ query_answer(struct sl_service *s, struct rte_mbuf *m)
 	}
 	rte_pktmbuf_free(m);
 }
+
+void
+query_refused(struct sl_service *s, struct rte_mbuf *m)
+{
+	const uint32_t token = sl_meta(m)->token;
+	struct query *q = &s->queries.slots[(uint16_t)token];
+
+	if (q->is_used && q->generation == (uint8_t)(token >> 16)) {
+		q->is_used = false;
+		s->stats.nb_queries_refused++;
+		if (q->asker == 0)
+			sl_resolver_refused(s->resolver, q->token, s->now_ns);
+		else
+			forwarding_refused(s, q->asker - 1u, q->token);
+	}
+	rte_pktmbuf_free(m);
+}

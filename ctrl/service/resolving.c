@@ -1,11 +1,8 @@
 // resolving: on the connector, the private addresses of names (for OPEN) and answers of other types
-// (for RESOLVE); on the PoP, a client's question of another type sent through the tunnel.
+// (for RESOLVE).
 #include "internal.h"
 
 #include <errno.h>
-#include <sluice/dns/answer.h>
-#include <sluice/dns/scrub.h>
-#include <sluice/dp/reply.h>
 #include <sluice/proto/record.h>
 
 #define EVENTS_PER_TURN 256u
@@ -220,9 +217,8 @@ send_piece(struct sl_service *s, uint32_t session, uint16_t lane, const struct s
 	return true;
 }
 
-// In as many pieces as it takes.
-static void
-send_resolve(
+void
+resolve_send(
 	struct sl_service *s,
 	uint32_t session,
 	uint16_t lane,
@@ -247,6 +243,51 @@ send_resolve(
 	}
 }
 
+// What no private server could be got to say, in its stead (RFC 8914): the PoP need not wait.
+static size_t
+build_failure(
+	uint8_t *out,
+	size_t room,
+	const struct sl_resolve *resolve,
+	const struct sl_resolver_result *result
+)
+{
+	const bool is_answered = result->rcode != SL_RCODE_NOERROR;
+	struct sl_query query;
+
+	if (sl_query_parse(&query, resolve->message, resolve->nb_bytes) != SL_QUERY_OK)
+		return 0;
+	return sl_error_build(
+		&query,
+		out,
+		room,
+		SL_DNS_RA,
+		is_answered ? (enum sl_dns_rcode)result->rcode : SL_RCODE_SERVFAIL,
+		result->result == SL_RESOLVED_BUSY ? SL_EDE_OTHER
+			: is_answered              ? SL_EDE_NO_REACHABLE_AUTHORITY
+						   : SL_EDE_NETWORK_ERROR
+	);
+}
+
+static void
+answer_resolve(
+	struct sl_service *s,
+	const struct sl_meta *meta,
+	const struct sl_resolve *resolve,
+	const struct sl_resolver_result *result
+)
+{
+	uint8_t failure[SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4 + 32];
+	const uint8_t *message = result->message;
+	size_t nb_bytes = result->nb_message_bytes;
+
+	if (message == NULL) {
+		message = failure;
+		nb_bytes = build_failure(failure, sizeof(failure), resolve, result);
+	}
+	resolve_send(s, meta->session, meta->lane, resolve->token, true, message, nb_bytes);
+}
+
 static void
 resolve_done(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_result *result)
 {
@@ -257,16 +298,8 @@ resolve_done(struct sl_service *s, struct rte_mbuf *m, const struct sl_resolver_
 
 	if (sl_rec_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rec, &used) ==
 		    SL_REC_OK &&
-	    sl_resolve_parse(&rec, &resolve) == SL_BODY_OK && result->message != NULL)
-		send_resolve(
-			s,
-			meta->session,
-			meta->lane,
-			resolve.token,
-			true,
-			result->message,
-			result->nb_message_bytes
-		);
+	    sl_resolve_parse(&rec, &resolve) == SL_BODY_OK)
+		answer_resolve(s, meta, &resolve, result);
 	rte_pktmbuf_free(m);
 }
 
@@ -352,120 +385,6 @@ resolving_work(struct sl_service *s)
 	return resolver_work(s);
 }
 
-// ---- RESOLVE at the PoP ------------------------------------------------------------------------------
-
-// The first session of the network that is up; RESOLVE needs no balance.
-static uint32_t
-session_of(const struct sl_service *s, uint32_t network)
-{
-	const struct sl_network *n = &s->snapshot->networks[network];
-
-	for (unsigned i = 0; i < n->nb_sessions; i++)
-		if (atomic_load(&s->sessions->sessions[n->sessions[i]].current) != NULL)
-			return n->sessions[i];
-	return SL_NO_SESSION;
-}
-
-// What is asked of the private DNS: the client's question, under the target's name for an alias, and
-// nothing else that the client wrote.
-static size_t
-build_question(
-	uint8_t *out, size_t room, const struct sl_query *query, const struct sl_choice *choice
-)
-{
-	struct sl_name target;
-
-	if (choice->target == SL_TARGET_NAME &&
-	    sl_name_from_text(&target, choice->target_name) == SL_NAME_OK)
-		return sl_query_build(
-			out, room, 0, target.wire, target.nb_bytes, query->type, SL_DNS_RD
-		);
-	return sl_query_build(
-		out, room, 0, query->name.wire, query->name.nb_bytes, query->type, SL_DNS_RD
-	);
-}
-
-void
-resolving_client_query(struct sl_service *s, struct rte_mbuf *m)
-{
-	const struct sl_meta *meta = sl_meta(m);
-	const struct sl_client *client = &s->snapshot->clients[meta->client];
-	const struct sl_policy *policy = s->snapshot->tenants[client->tenant].policy;
-	uint8_t question[SL_DNS_HEADER_BYTES + SL_NAME_WIRE_MAX + 4 + SL_DNS_OPT_BYTES], *message;
-	uint16_t nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
-	struct sl_matches matches;
-	struct sl_choice choice;
-	struct sl_query query;
-	uint32_t session, hold;
-	size_t nb_question;
-
-	if (nb_bytes == 0 || sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK) {
-		rte_pktmbuf_free(m);
-		return;
-	}
-	sl_policy_match(policy, &query.name, sl_name_hash(&query.name, &s->name_key), &matches);
-	if (sl_policy_choose(policy, &matches, client->groups, IPPROTO_UDP, SL_DNS_PORT, &choice) !=
-	    SL_CHOICE_ADMITTED) {
-		names_fail(s, m, SL_ANSWER_NODATA);
-		return;
-	}
-	session = session_of(s, choice.network);
-	if (session == SL_NO_SESSION) {
-		names_fail(s, m, SL_ANSWER_NO_CONNECTOR);
-		return;
-	}
-	nb_question = build_question(question, sizeof(question), &query, &choice);
-	hold = hold_put(s, HOLD_ASK, session, m);
-	if (hold != UINT32_MAX && nb_question != 0)
-		send_resolve(s, session, 0, hold, false, question, nb_question);
-}
-
-static void
-resolve_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_resolve *resolve)
-{
-	uint8_t *out = s->message, *message;
-	size_t room = SL_DNS_EDNS_BYTES;
-	struct sl_scrubbed scrubbed;
-	struct sl_query query;
-	struct rte_mbuf *m;
-	uint16_t nb_bytes;
-	const uint8_t *answer = resolve->message;
-	size_t nb_answer = resolve->nb_bytes;
-
-	if (resolve->token >= NB_HOLDS || s->holds.slots[resolve->token].kind != HOLD_ASK ||
-	    s->holds.slots[resolve->token].key != sl_meta(record)->session)
-		return;
-	if (resolve->has_more || resolve->offset != 0)
-		answer = gather_piece(s, sl_meta(record)->session, resolve, &nb_answer);
-	if (answer == NULL)
-		return;
-	m = hold_take(s, resolve->token, HOLD_ASK);
-	if (m == NULL)
-		return;
-	if (sl_meta(m)->stream != 0)
-		room = sizeof(s->message);
-	nb_bytes = sl_udp_payload(m, sl_meta(m)->l4_offset, &message);
-	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK ||
-	    sl_scrub(
-		    &scrubbed,
-		    &query,
-		    NULL,
-		    answer,
-		    nb_answer,
-		    out,
-		    room,
-		    sl_meta(m)->stream != 0 ? room : RTE_MIN((size_t)query.edns_bytes, room)
-	    ) != SL_SCRUB_OK) {
-		names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
-		return;
-	}
-	if (streaming_answer(s, m, out, scrubbed.nb_bytes))
-		return;
-	memcpy(message, out, scrubbed.nb_bytes);
-	sl_udp_reply(m, sl_meta(m)->l4_offset, (uint16_t)scrubbed.nb_bytes);
-	to_worker(s, sl_meta(m)->worker, SL_STAGE_TO_CLIENT, m);
-}
-
 void
 resolving_record(struct sl_service *s, struct rte_mbuf *m)
 {
@@ -483,6 +402,6 @@ resolving_record(struct sl_service *s, struct rte_mbuf *m)
 		resolve_question(s, m, &resolve);
 		return;
 	}
-	resolve_answer(s, m, &resolve);
+	asking_answer(s, m, &resolve);
 	rte_pktmbuf_free(m);
 }

@@ -143,13 +143,16 @@ dispatch(struct sl_service *s, struct rte_mbuf *m)
 		forwarding_query(s, m);
 		return;
 	case SL_PUNT_DNS_RESOLVE:
-		resolving_client_query(s, m);
+		asking_query(s, m);
 		return;
 	case SL_PUNT_OPEN:
 		resolving_open(s, m);
 		return;
 	case SL_PUNT_ANSWER:
 		query_answer(s, m);
+		return;
+	case SL_PUNT_REFUSED:
+		query_refused(s, m);
 		return;
 	case SL_PUNT_RECORD:
 		resolving_record(s, m);

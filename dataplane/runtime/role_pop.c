@@ -25,7 +25,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "ip4_input", "ttl_expired", "client_input" },
 	{ "icmp_local", "other", "client_input" },
 	{ "icmp_local", "error", "icmp_error" },
-	{ "icmp_error", "flow", "icmp_error_unasked" },
+	{ "icmp_error", "flow", "error_collect" },
 	{ "udp_input", "tunnel", "tunnel_open" },
 	{ "udp_input", "wireguard", "wireguard_open" },
 	{ "udp_input", "other", "client_input" },

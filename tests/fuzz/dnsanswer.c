@@ -107,6 +107,7 @@ scrub(const uint8_t *data, size_t size)
 {
 	static uint8_t out[2 * SL_DNS_MESSAGE_MAX];
 	struct sl_response response;
+	struct sl_scrub_view view = { .policy = NULL };
 	struct sl_scrubbed scrubbed;
 	struct sl_query query;
 	uint8_t *question;
@@ -121,7 +122,12 @@ scrub(const uint8_t *data, size_t size)
 	sl_put16(question + 2, SL_DNS_RD);
 	memset(question + 6, 0, 6);
 	if (sl_query_parse(&query, question, response.question_end) == SL_QUERY_OK &&
-	    sl_scrub(&scrubbed, &query, NULL, data, size, out, sizeof(out), SL_DNS_MESSAGE_MAX) ==
+	    sl_scrub(&scrubbed, &query, &view, data, size, out, sizeof(out), SL_DNS_MESSAGE_MAX) ==
+		    SL_SCRUB_OK)
+		check(out, scrubbed.nb_bytes, false);
+	view = (struct sl_scrub_view){ .policy = policy, .groups = 1 };
+	if (sl_query_parse(&query, question, response.question_end) == SL_QUERY_OK &&
+	    sl_scrub(&scrubbed, &query, &view, data, size, out, sizeof(out), SL_DNS_MESSAGE_MAX) ==
 		    SL_SCRUB_OK)
 		check(out, scrubbed.nb_bytes, false);
 	free(question);

@@ -127,3 +127,13 @@ def loopback(lab):
         out = lab.run("pop", "curl", "-sS", "--max-time", 10, "-o", "/dev/null", "-w", "%{http_code}",
                       *argv[:-1], BASE + argv[-1]).out
         expect(out, code, f"the code of {argv}")
+
+
+@case("E6: DNS over TCP is counted: connections, questions and answers")
+def streams(lab):
+    def counts():
+        found = parse(fetch(lab, "pop"))
+        return [found[f"sluice_dns_stream_{what}_total", None] for what in ("accepted", "questions", "answers")]
+    before = counts()
+    expect(lab.dig("client", GIT, "A", "+tcp").status, "NOERROR")
+    lab.wait_for("the counts to grow", lambda: all(a > b for a, b in zip(counts(), before)))

@@ -105,4 +105,3 @@ SL_DROP(icmp_error_malformed, SL_PEER_FAULT, "ICMP error that quotes no IPv4 pac
 SL_DROP(icmp_error_tunnel, SL_EXPECTED, "ICMP error about a tunnel datagram, not believed.")
 SL_DROP(icmp_error_limited, SL_EXPECTED, "Fragmentation-needed beyond the limit of them a second.")
 SL_DROP(icmp_error_path_mtu, SL_EXPECTED, "Fragmentation-needed about a tunnel datagram, heeded.")
-SL_DROP(icmp_error_unasked, SL_EXPECTED, "ICMP error about a packet that no flow sent.")

@@ -1,10 +1,12 @@
-// error_collect: ICMP errors from the private network into the tunnel.
-//   icmp_error -> error_collect -> tunnel_pack | handover
+// error_collect: ICMP errors about what this node sent to hosts: into the tunnel, or to the session thread when
+// they are about a DNS query of our own.
+//   icmp_error | unreachable -> error_collect -> tunnel_pack | punt | handover
 // On entry the mbuf is an ICMP error to this node, at L3, checksum verified; on exit an ERROR record.
 // Whoever sent it does not matter and is told to nobody: what it quotes must be a packet of a flow.
 #include "error_common.h"
 #include "flow_retry.h"
 
+#include <sluice/dp/flow_life.h>
 #include <sluice/dp/nat.h>
 
 enum edge {
@@ -16,6 +18,7 @@ enum edge {
 	NEXT,
 	OUTPUT,
 	HANDOVER,
+	PUNT,
 	PACK,
 	EDGE_COUNT
 };
@@ -29,6 +32,7 @@ static const char *const edges[EDGE_COUNT] = {
 	[NEXT] = "error_collect_next",
 	[OUTPUT] = "output",
 	[HANDOVER] = "handover",
+	[PUNT] = "punt",
 	[PACK] = "pack",
 };
 
@@ -60,6 +64,24 @@ try_next(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, const struc
 	return sl_flow_retry(w, m, f, is_host ? SL_RETRY_UNREACHABLE : SL_RETRY_REFUSED);
 }
 
+// A server of ours is not there, or shuts its port: the next one need not wait for its silence. Whoever says so must
+// have seen the query, so that nobody off its path can end it.
+static enum edge
+about_query(
+	struct sl_worker *w, struct sl_meta *meta, const struct sl_flow *f, const struct sl_quote *q
+)
+{
+	if (q->type != 3 || q->code == 4 ||
+	    q->nb_l4 < sizeof(struct rte_udp_hdr) + sizeof(f->query.id_be) ||
+	    memcmp(q->l4 + sizeof(struct rte_udp_hdr), &f->query.id_be, sizeof(f->query.id_be)) !=
+		    0)
+		return NOT_IN_FLIGHT;
+	meta->punt = SL_PUNT_REFUSED;
+	meta->token = f->query.token;
+	sl_flow_over(w, meta->flow, SL_CLOSE_DONE);
+	return PUNT;
+}
+
 static inline enum edge
 error_collect_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
@@ -80,6 +102,9 @@ error_collect_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	if (index == SL_NO_FLOW)
 		return NO_FLOW;
 	f = sl_flow_at(w->flows, index);
+	meta->flow = index;
+	if (f->kind == SL_FLOW_QUERY)
+		return about_query(w, meta, f, &q);
 	if (f->kind != SL_FLOW_HOST)
 		return NO_FLOW;
 	if (!sl_quote_is_in_flight(&q, f->seq_up))
@@ -109,7 +134,7 @@ SL_DROP(error_collect_malformed, SL_PEER_FAULT, "ICMP error that quotes no packe
 SL_DROP(error_collect_no_flow, SL_PEER_FAULT, "ICMP error about a packet of no flow.")
 SL_DROP(error_collect_not_in_flight,
 	SL_PEER_FAULT,
-	"ICMP error about a TCP segment that cannot be under way.")
+	"ICMP error about a TCP segment or a DNS query that cannot be under way.")
 SL_DROP(error_collect_limited, SL_EXPECTED, "ICMP error beyond the limit of errors a second.")
 SL_DROP(error_collect_unsent, SL_EXPECTED, "ICMP error for a flow whose PoP is away.")
 SL_DROP(error_collect_next,

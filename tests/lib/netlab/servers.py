@@ -28,12 +28,14 @@ perf 300 A {perf}
 *.dev 300 TXT "any name below dev"
 alias.dev 300 CNAME build.dev
 build.dev 300 A {dev}
+front.dev 300 CNAME hidden
 closed.dev 300 A {closed}
 absent.dev 300 A {absent}
 payroll 300 A {payroll}
 """ + LONG_TXT + """
 payroll 300 TXT "the payroll of tenant one"
 hidden 300 A {hidden}
+hidden 300 TXT "what stands behind the front"
 brief 0 A {git}
 """,
         "both.public.example": SOA + "@ 300 A {both}\nns 300 A {dns}\n",

@@ -405,6 +405,29 @@ test_bounds(void)
 	sl_forward_free(f);
 }
 
+static void
+test_refused(void)
+{
+	struct sl_forward *f = make(SL_FORWARD_SERIAL);
+	struct sent first, second, end;
+
+	CU_ASSERT_EQUAL(ask(f, 1, 5000, "a.example", 1232, MS), SL_FORWARD_PENDING);
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &first));
+	sl_forward_refused(f, first.event.token ^ 1u << 19, MS); // nobody's
+	sl_forward_refused(f, 0x7ffff, MS);
+	CU_ASSERT_FALSE(poll_event(f, MS, &second));
+	sl_forward_refused(f, first.event.token, MS);
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &second));
+	CU_ASSERT_EQUAL(second.event.kind, SL_FORWARD_SEND);
+	CU_ASSERT_EQUAL(second.event.upstream.address, 0x08080808);
+	sl_forward_refused(f, second.event.token, MS);
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &end));
+	CU_ASSERT_EQUAL(end.event.kind, SL_FORWARD_ANSWER);
+	CU_ASSERT_EQUAL(end.message[3] & 15, SL_RCODE_SERVFAIL);
+	CU_ASSERT_EQUAL(sl_forward_upstream(f, 0)->nb_silent, 1);
+	sl_forward_free(f);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "A14: two sockets with one ID both get their answer, from upstream and from the cache",
 	  test_two_sockets },
@@ -413,6 +436,8 @@ static const struct sl_test_case cases[] = {
 	  "answer",
 	  test_modes },
 	{ "A14: a dead upstream is asked last once three queries met silence", test_health },
+	{ "A14: an upstream that ICMP says is not there gives way to the next at once",
+	  test_refused },
 	{ "A14: a stale answer is said after 1.8 s of silence, SERVFAIL at the deadline",
 	  test_stale_and_failure },
 	{ "A14: truncated upstream means TCP, too long for the client means TC",

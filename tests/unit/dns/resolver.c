@@ -419,11 +419,53 @@ test_other_servers(void)
 	sl_resolver_free(r);
 }
 
+// ICMP says that a server is not there, or it fails: the next is asked at once, and the last one's end is the end.
+static void
+test_refused(void)
+{
+	struct sl_resolver *r = make(2);
+	struct sl_name name = name_of("git.corp.example");
+	struct sl_resolver_result result;
+	struct sl_resolver_event first, sent, e;
+	struct sl_writer w;
+	uint8_t m[2048];
+
+	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_TXT, 1, MS, &result));
+	CU_ASSERT_TRUE(poll_event(r, MS, &first));
+	sl_resolver_refused(r, first.token ^ 0x10000, 2 * MS); // nobody's
+	sl_resolver_refused(r, 0xffff, 2 * MS);
+	CU_ASSERT_FALSE(poll_event(r, 2 * MS, &e));
+	sl_resolver_refused(r, first.token, 2 * MS);
+	CU_ASSERT_TRUE_FATAL(poll_event(r, 2 * MS, &sent));
+	CU_ASSERT_EQUAL(sent.kind, SL_RESOLVER_SEND);
+	CU_ASSERT_EQUAL(sent.server.address, 0x0a000002);
+	sl_resolver_refused(r, first.token, 2 * MS); // once more: it is over
+	w = reply(&sent, m, SL_RCODE_REFUSED, 0);
+	CU_ASSERT_EQUAL(give(r, &sent, &w, 3 * MS), SL_RECEIVE_ACCEPTED);
+	CU_ASSERT_TRUE_FATAL(poll_event(r, 3 * MS, &e));
+	CU_ASSERT_EQUAL(e.kind, SL_RESOLVER_RESULT);
+	CU_ASSERT_EQUAL(e.result.result, SL_RESOLVED_FAILED);
+	CU_ASSERT_EQUAL(e.result.rcode, SL_RCODE_REFUSED);
+	// Neither is there: no server said anything.
+	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_A, 1, 4 * MS, &result));
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_TRUE_FATAL(poll_event(r, 4 * MS, &sent));
+		sl_resolver_refused(r, sent.token, 4 * MS);
+	}
+	CU_ASSERT_TRUE_FATAL(poll_event(r, 4 * MS, &e));
+	CU_ASSERT_EQUAL(e.result.result, SL_RESOLVED_FAILED);
+	CU_ASSERT_EQUAL(e.result.rcode, SL_RCODE_NOERROR);
+	sl_resolver_free(r);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "resolver: askers of one name share a query; its answer is kept for its TTL",
 	  test_shared_and_cached },
 	{ "resolver: a silent or failing server gives way to the next; the deadline ends it",
 	  test_next_server },
+	{ "A4: a private server that ICMP says is not there, or that fails, gives way to the next "
+	  "at once",
+	  test_refused },
 	{ "resolver: of an answer only the chain from the question counts", test_chain },
 	{ "resolver: chains go on across queries, and circles end", test_chain_across_queries },
 	{ "resolver: answers that do not match are refused and counted", test_hostile },

@@ -46,6 +46,7 @@ enum sl_punt {
 	SL_PUNT_DNS_RESOLVE, // client's query of another type, mbuf at L3
 	SL_PUNT_OPEN, // an OPEN whose name this worker has no address for; mbuf at the record
 	SL_PUNT_ANSWER, // the answer to a query of our own, mbuf at L3
+	SL_PUNT_REFUSED, // a query of our own did not reach its server, says ICMP
 	SL_PUNT_RECORD, // RESOLVE, HEARTBEAT or LANE for the session thread; mbuf at the record
 	SL_PUNT_UNKNOWN_INDEX, // WireGuard data under an index that nobody has, mbuf at L3
 };

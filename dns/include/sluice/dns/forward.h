@@ -101,6 +101,9 @@ enum sl_receive_verdict sl_forward_receive(
 	uint64_t now_ns
 );
 
+// The query with `token` did not reach its server: see sl_resolver_refused().
+void sl_forward_refused(struct sl_forward *forward, uint32_t token, uint64_t now_ns);
+
 enum sl_forward_event_kind {
 	SL_FORWARD_SEND, // send `message` to `upstream` from a fresh random port, and remember token
 	SL_FORWARD_NEED_TCP, // the same, over TCP

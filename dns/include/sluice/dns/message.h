@@ -53,6 +53,9 @@ enum sl_dns_rcode {
 	SL_RCODE_BADVERS = 16, // extended: needs an OPT
 };
 
+// EDNS options (RFC 6891 section 6.1.2) that Sluice knows.
+enum sl_dns_option { SL_DNS_OPTION_EDE = 15 };
+
 // Extended error codes (RFC 8914) that Sluice sends.
 enum sl_dns_ede {
 	SL_EDE_NONE = 0xffff,

@@ -59,7 +59,7 @@ bool sl_resolver_set_servers(
 enum sl_resolved {
 	SL_RESOLVED_OK = 0, // addresses (for SL_DNS_A, SL_DNS_AAAA) or a message (other types)
 	SL_RESOLVED_NO_NAME, // NXDOMAIN, or no record of the type
-	SL_RESOLVED_FAILED, // every server failed or gave nonsense
+	SL_RESOLVED_FAILED, // every server failed, cannot be reached, or gave nonsense
 	SL_RESOLVED_SILENT, // deadline passed
 	SL_RESOLVED_BUSY, // no room for the query or the promise
 };
@@ -76,6 +76,7 @@ struct sl_resolver_result {
 	uint32_t ttl_s; // what is left of it
 	const uint8_t *message;
 	size_t nb_message_bytes;
+	uint8_t rcode; // of FAILED: what the last server that answered said; NOERROR: none did
 };
 
 // Ask. True: `result` is final (from the cache, or BUSY). False: an event with `cookie` will follow
@@ -124,6 +125,10 @@ enum sl_receive_verdict sl_resolver_receive(
 	bool is_tcp,
 	uint64_t now_ns
 );
+
+// The query with `token` did not reach its server (ICMP says so, and quotes it): the next one is asked at once. A server
+// of which that is said three times in a row counts as down, as a silent one does.
+void sl_resolver_refused(struct sl_resolver *resolver, uint32_t token, uint64_t now_ns);
 
 enum sl_resolver_event_kind {
 	SL_RESOLVER_SEND, // send `message` to `server` from a fresh random port, and remember token
