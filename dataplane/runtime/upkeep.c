@@ -5,6 +5,7 @@
 #include <sluice/dp/flow_life.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/inner.h>
+#include <sluice/dp/lane_port.h>
 #include <sluice/dp/names_cache.h>
 #include <sluice/dp/path_mtu.h>
 #include <sluice/dp/quota.h>
@@ -22,9 +23,8 @@
 #define HALF_OPEN_PRESSED_DS 50u // idle time of half-open connections of a client with many
 #define CLOSE_MAX            256u // flows ended a tick when the node stops
 
-// A packet of this worker's own making, into its own mailbox: the next walk takes it.
-static bool
-to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
+bool
+sl_upkeep_to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
 {
 	sl_meta(m)->stage = stage;
 	if (rte_ring_sp_enqueue(w->from_worker[w->idx], m) == 0)
@@ -34,8 +34,8 @@ to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
 	return false;
 }
 
-static struct rte_mbuf *
-record_mbuf(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t nb_bytes)
+struct rte_mbuf *
+sl_upkeep_record(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t nb_bytes)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
 
@@ -70,6 +70,9 @@ set_endpoint(struct sl_worker *w, const struct sl_mail *mail)
 		// A rekey over the same way keeps what is known of it.
 		if (is_new)
 			sl_path_mtu_begin(e, &s->paths[k], mail->mtu_bytes);
+		sl_lane_port_begin(
+			&s->ports[k], mail->is_initiator ? rte_be_to_cpu_16(mail->local_port) : 0
+		);
 		e->heard_ns = w->now_ns;
 	}
 }
@@ -127,7 +130,7 @@ sl_upkeep_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reas
 
 	if (f->link.peer_generation == 0)
 		return;
-	m = record_mbuf(w, f->link.session, f->link.lane, SL_REC_CLOSE_BYTES);
+	m = sl_upkeep_record(w, f->link.session, f->link.lane, SL_REC_CLOSE_BYTES);
 	if (m == NULL)
 		return;
 	sl_close_put(
@@ -137,7 +140,7 @@ sl_upkeep_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reas
 		f->link.peer_generation,
 		reason
 	);
-	to_self(w, m, SL_STAGE_SEAL);
+	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
 }
 
 // The PoP is the authority on expiry and says CLOSE; a connector only forgets, later. A node that
@@ -162,7 +165,7 @@ tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason r
 	if ((uint8_t)f->key.scope_protocol != IPPROTO_TCP || f->tcp < SL_TCP_ESTABLISHED ||
 	    f->tcp >= SL_TCP_CLOSING)
 		return true;
-	m = record_mbuf(w, 0, 0, 0);
+	m = sl_upkeep_record(w, 0, 0, 0);
 	if (m == NULL)
 		return false;
 	sl_reject_flow(m, f, (uint8_t)reason);
@@ -172,7 +175,7 @@ tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason r
 	sl_meta(m)->resolved = sl_ip4_unmap(f->key.destination);
 	sl_meta(m)->l4_offset = sizeof(struct rte_ipv4_hdr);
 	sl_meta(m)->protocol = IPPROTO_TCP;
-	return to_self(w, m, SL_STAGE_TO_CLIENT);
+	return sl_upkeep_to_self(w, m, SL_STAGE_TO_CLIENT);
 }
 
 // A flow that lasts gets a fresh ticket now and then: one may have been lost, and each is good for a
@@ -186,11 +189,11 @@ renew_ticket(struct sl_worker *w, const struct sl_flow *f)
 	if ((age_s != SL_TICKET_FIRST_S && age_s % SL_TICKET_AGAIN_S != 0) || age_s == 0 ||
 	    !sl_flow_gets_ticket(w, f))
 		return;
-	m = record_mbuf(w, f->link.session, f->link.lane, SL_REC_TICKET_BYTES);
+	m = sl_upkeep_record(w, f->link.session, f->link.lane, SL_REC_TICKET_BYTES);
 	if (m == NULL)
 		return;
 	sl_flow_ticket_put(w, f, rte_pktmbuf_mtod(m, uint8_t *));
-	to_self(w, m, SL_STAGE_SEAL);
+	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
 }
 
 // A client's flow, each second or so: does the policy still admit it, is its session alive? Its name
@@ -303,7 +306,7 @@ sweep(struct sl_worker *w)
 static void
 ping(struct sl_worker *w, uint32_t session)
 {
-	struct rte_mbuf *m = record_mbuf(w, session, 0, SL_REC_HEARTBEAT_BYTES);
+	struct rte_mbuf *m = sl_upkeep_record(w, session, 0, SL_REC_HEARTBEAT_BYTES);
 	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
 				     .timestamp_ns = w->now_ns,
 				     .state = sl_sessions_state(w->sessions) };
@@ -311,7 +314,7 @@ ping(struct sl_worker *w, uint32_t session)
 	if (m == NULL)
 		return;
 	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
-	to_self(w, m, SL_STAGE_SEAL);
+	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
 }
 
 // Lane 0 of every session belongs to worker 0, which so keeps all of them alive. Each worker asks
@@ -334,6 +337,7 @@ heartbeats(struct sl_worker *w)
 			if (w->idx == 0)
 				ping(w, i);
 			sl_path_mtu_probe(w, i);
+			sl_lane_port_report(w, i);
 		}
 	}
 }

@@ -6,7 +6,10 @@
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
+#include <rte_ip.h>
 
+#include <netinet/in.h>
+#include <sluice/dp/nat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,12 +268,42 @@ path_before_destroy(void (*f)(void))
 	before_destroy = f;
 }
 
+// What RSS over IPv4 and its TCP and UDP ports chooses.
 static unsigned
-queue_of(struct jack *j)
+rss_queue(const struct rte_mbuf *m)
 {
-	if (j->arrival != PATH_ALTERNATE)
-		return j->arrival == PATH_WORKER_0 ? 0 : 1;
-	return j->nb_arrived++ % PATH_WORKERS;
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ether + 1);
+	uint32_t tuple[3], nb = 2;
+	rte_be16_t ports[2];
+
+	if (ether->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4))
+		return 0;
+	tuple[0] = rte_be_to_cpu_32(ip->src_addr);
+	tuple[1] = rte_be_to_cpu_32(ip->dst_addr);
+	if ((ip->next_proto_id == IPPROTO_TCP || ip->next_proto_id == IPPROTO_UDP) &&
+	    (ip->fragment_offset & RTE_BE16(0x3fff)) == 0) {
+		memcpy(ports, ip + 1, sizeof(ports));
+		tuple[nb++] = (uint32_t)rte_be_to_cpu_16(ports[0]) << 16 |
+			rte_be_to_cpu_16(ports[1]);
+	}
+	return rte_softrss(tuple, nb, sl_rss_key) % SL_RSS_RETA % PATH_WORKERS;
+}
+
+static unsigned
+queue_of(struct jack *j, const struct rte_mbuf *m)
+{
+	switch (j->arrival) {
+	case PATH_WORKER_0:
+		return 0;
+	case PATH_WORKER_1:
+		return 1;
+	case PATH_RSS:
+		return rss_queue(m);
+	case PATH_ALTERNATE:
+	default:
+		return j->nb_arrived++ % PATH_WORKERS;
+	}
 }
 
 static void
@@ -278,7 +311,7 @@ arrive(struct jack *j, struct rte_mbuf *m)
 {
 	if (filter != NULL && !filter(j->node, j->port, m))
 		rte_pktmbuf_free(m);
-	else if (rte_ring_sp_enqueue(j->to_node[queue_of(j)], m) != 0)
+	else if (rte_ring_sp_enqueue(j->to_node[queue_of(j, m)], m) != 0)
 		CU_FAIL_FATAL("more frames than the ring of a port holds");
 }
 

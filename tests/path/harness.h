@@ -24,6 +24,7 @@ enum path_arrival {
 	PATH_ALTERNATE, // one and the other in turn
 	PATH_WORKER_0, // always the first
 	PATH_WORKER_1, // always the second
+	PATH_RSS, // by the Toeplitz hash of addresses and ports, as a NIC with our key would
 };
 
 struct path_node;

@@ -10,6 +10,7 @@
 #include <sluice/ctrl/store.h>
 #include <sluice/dp/crypto.h>
 #include <sluice/dp/inner.h>
+#include <sluice/dp/lane_port.h>
 #include <sluice/dp/plain.h>
 #include <sluice/dp/snapshot.h>
 #include <sluice/dp/tables.h>
@@ -393,6 +394,10 @@ set_lanes(
 			.mtu_bytes = conf.underlay_mtu,
 			.heard_ns = path_now_ns(),
 		};
+		sl_lane_port_begin(
+			&sessions->sessions[0].ports[k],
+			is_connector && conf.searches_ports ? POP_PORT : 0
+		);
 	}
 }
 
@@ -518,7 +523,7 @@ add_connector(void)
 			      .port = 1,
 			      .via = packet_ip(HOST) } },
 		.tunnel_port_first = POP_PORT,
-		.tunnel_port_last = POP_PORT + PAIR_LANES - 1,
+		.tunnel_port_last = POP_PORT + SL_WIRE_MAX_LANES - 1,
 	};
 	struct sl_tables_conf how = { .nb_flows = conf.nb_flows,
 				      .nb_sessions = 1,

@@ -7,6 +7,7 @@
 #include <rte_udp.h>
 
 #include <sluice/dp/buffer.h>
+#include <sluice/dp/lane_port.h>
 #include <sluice/dp/node.h>
 #include <sluice/dp/session.h>
 #include <sluice/dp/worker.h>
@@ -56,6 +57,7 @@ tunnel_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening *o)
 	if (o->lane % w->nb_workers != w->idx) {
 		meta->worker = (uint8_t)(o->lane % w->nb_workers);
 		meta->stage = SL_STAGE_TUNNEL;
+		meta->token = w->idx; // where it arrived
 		return HANDOVER;
 	}
 	if (sl_keypair_is_expired(o->keypair, w->now_ns))
@@ -132,6 +134,7 @@ static inline void
 follow_endpoint(
 	struct sl_worker *w,
 	struct sl_lane_endpoint *e,
+	struct sl_lane_port *p,
 	const struct rte_ipv4_hdr *ip,
 	const struct rte_udp_hdr *udp
 )
@@ -144,6 +147,7 @@ follow_endpoint(
 	e->remote_port = udp->src_port;
 	e->local = ip->dst_addr;
 	e->local_port = udp->dst_port;
+	sl_lane_port_followed(p, e);
 }
 
 static inline enum edge
@@ -158,6 +162,9 @@ tunnel_open_finish(
 	struct sl_session *session = &w->sessions->sessions[o->keypair->session];
 	struct sl_meta *meta = sl_meta(m);
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(
+		m, const struct rte_udp_hdr *, meta->l4_offset
+	);
 
 	if (unlikely(!op->authentic))
 		return FORGED;
@@ -168,14 +175,14 @@ tunnel_open_finish(
 		atomic_store_explicit(&o->keypair->confirmed, true, memory_order_relaxed);
 	// A datagram of the keypair before, late, does not move the endpoint back.
 	if (atomic_load_explicit(&session->current, memory_order_relaxed) == o->keypair)
-		follow_endpoint(
-			w,
-			&session->lanes[o->lane],
-			ip,
-			rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, meta->l4_offset)
-		);
+		follow_endpoint(w, &session->lanes[o->lane], &session->ports[o->lane], ip, udp);
 	else
 		session->lanes[o->lane].heard_ns = w->now_ns;
+	// One that is late and came to a port the lane has left says nothing of the present one.
+	if (unlikely(meta->stage == SL_STAGE_TUNNEL) &&
+	    udp->dst_port == session->lanes[o->lane].local_port)
+		sl_lane_port_strayed(&session->ports[o->lane], (uint8_t)meta->token);
+	meta->token = 0;
 	meta->session = o->keypair->session;
 	meta->lane = o->lane;
 	rte_pktmbuf_adj(m, (uint16_t)(op->data - rte_pktmbuf_mtod(m, uint8_t *)));

@@ -114,7 +114,7 @@ filter(const struct sl_worker *w, const struct opening *o, struct sl_pool *pool)
 	uint8_t nb = 0;
 
 	for (unsigned i = 0; i < pool->nb; i++)
-		if (open_allowed(w, &o->open, pool->addresses[i]))
+		if (sl_open_allowed(w, &o->open, pool->addresses[i]))
 			pool->addresses[nb++] = pool->addresses[i];
 	pool->nb = nb;
 	if (nb > 1)

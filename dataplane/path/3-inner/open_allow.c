@@ -67,7 +67,7 @@ is_name_listed(const struct sl_worker *w, const struct sl_open *open)
 }
 
 bool
-open_allowed(const struct sl_worker *w, const struct sl_open *open, rte_be32_t address)
+sl_open_allowed(const struct sl_worker *w, const struct sl_open *open, rte_be32_t address)
 {
 	if (w->snapshot->allow == NULL)
 		return !is_reserved(w, address);

@@ -4,4 +4,4 @@
 #include "flow_common.h"
 
 // May this connector reach what `open` names, at `address`, which it resolved to or is?
-bool open_allowed(const struct sl_worker *w, const struct sl_open *open, rte_be32_t address);
+bool sl_open_allowed(const struct sl_worker *w, const struct sl_open *open, rte_be32_t address);

@@ -158,7 +158,7 @@ record_input_verdict(struct sl_worker *w, struct rte_mbuf *m, struct sl_rec *rec
 		meta->punt = SL_PUNT_RECORD;
 		return PUNT;
 	case SL_RECORD_LANE:
-		return CONSUMED;
+		return edge_of_taken(record_take_lane(w, m, rec));
 	default:
 		return UNKNOWN;
 	}

@@ -1,9 +1,10 @@
-// record_take: what the records do that carry no packet: ACCEPT, TICKET, HEARTBEAT. Each ends here, or
+// record_take: what the records do that carry no packet: ACCEPT, TICKET, HEARTBEAT, LANE. Each ends here, or
 // its buffer becomes the answer.
 #pragma once
 
 #include "flow_common.h"
 
+#include <sluice/dp/lane_port.h>
 #include <sluice/dp/path_mtu.h>
 #include <sluice/dp/tally.h>
 #include <sluice/dp/tickets.h>
@@ -101,4 +102,27 @@ record_take_ticket(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec 
 		return RECORD_STALE;
 	sl_tickets_keep(w->tickets, sl_id_index(rec->flow), rec->generation, ticket);
 	return RECORD_TAKEN;
+}
+
+// The far end says at which of its workers the lane arrives; from a new source port it gets a ping, to
+// see where that arrives.
+static inline enum record_taken
+record_take_lane(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *rec)
+{
+	const struct sl_meta *meta = sl_meta(m);
+	struct sl_session *s = &w->sessions->sessions[meta->session];
+	struct sl_heartbeat ping = { .state = sl_sessions_state(w->sessions),
+				     .timestamp_ns = w->now_ns };
+	struct sl_lane_report report;
+
+	if (s->ports[meta->lane].first_port == 0)
+		return RECORD_STRANGE;
+	if (sl_lane_report_parse(rec, &report) != SL_BODY_OK || report.lane != meta->lane)
+		return RECORD_MALFORMED;
+	if (!sl_lane_port_told(&s->ports[meta->lane], &s->lanes[meta->lane], &report, w->now_ds))
+		return RECORD_TAKEN;
+	m->data_len = 0;
+	m->pkt_len = 0;
+	sl_heartbeat_put((uint8_t *)rte_pktmbuf_append(m, SL_REC_HEARTBEAT_BYTES), &ping);
+	return RECORD_ANSWERED;
 }

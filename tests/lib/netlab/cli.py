@@ -147,7 +147,8 @@ def prepare(with_sluice):
     if not os.path.exists(os.path.join(process.BUILD, "build.ninja")):
         subprocess.run(["meson", "setup", process.BUILD, process.TOP], check=True,
                        stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", process.BUILD], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", process.BUILD, "ctrl/sluice", "ctrl/sluicectl"], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def run(words):

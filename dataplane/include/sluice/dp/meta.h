@@ -71,7 +71,9 @@ struct sl_meta {
 	uint16_t lane; // tunnel_open -> flow_open; flow nodes -> tunnel_pack
 	uint8_t record_type; // record_input <-> flow nodes, tunnel_pack: enum sl_record_type
 	uint8_t trail_len; // graph walk -> trace; bit 7: the packet is to be reported
-	uint32_t token; // session thread <-> workers: what an answer belongs to
+	// session thread <-> workers: what an answer belongs to; tunnel_open -> tunnel_open: the worker a
+	// datagram arrived at
+	uint32_t token;
 	// resolver -> flow_open: the private address, 0 if none; reject, flow_end -> client_output: the
 	// destination that the client used itself
 	rte_be32_t resolved;

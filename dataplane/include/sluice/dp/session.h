@@ -63,6 +63,26 @@ struct sl_path_mtu {
 	uint8_t nb_cycles; // confirmations since the full size was tried last
 };
 
+// Which worker a lane arrives at, and the search for a source port that mends it; see lane_port.h.
+// Owned like the endpoint.
+struct sl_lane_port {
+	uint32_t opened_pkts; // dialled end: of the endpoint, at the last look
+	uint32_t
+		nb_strayed; // datagrams that arrived at another worker, since the last look or move
+	uint32_t said_index; // dialled end: what the last report was about: keypair, ...
+	rte_be32_t said_remote; // ... address
+	rte_be16_t said_port; // ... and port of the far end
+	uint16_t first_port; // dialling end: of those it may use (host order); 0: the dialled end
+	uint32_t due_ds; // when to report again; dialling end: rest until then, 0 none
+	uint8_t from; // the worker the last stray came by
+	uint8_t said; // worker in the last report; dialling end: in the first of this search
+	uint8_t at, best; // ports in use and best so far, counted from first_port
+	uint8_t best_score;
+	uint8_t seen; // all scores of this search
+	uint8_t nb_tries; // 0: no search
+	bool varies; // the far end named more than one worker in this search
+};
+
 struct sl_session {
 	// session thread: rw, workers: ro.
 	_Atomic(struct sl_keypair *) current; // to seal with; NULL: not up
@@ -84,6 +104,7 @@ struct sl_session {
 
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
 	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
+	struct sl_lane_port ports[SL_WIRE_MAX_LANES]; // likewise
 } __rte_cache_aligned;
 
 #define SL_INDEX_WAYS 4u // previous, current, next and one at rest
