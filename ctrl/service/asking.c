@@ -46,9 +46,7 @@ look_up(const struct sl_service *s, struct rte_mbuf *m, struct asked *a)
 	sl_policy_match(
 		a->policy, &a->query.name, sl_name_hash(&a->query.name, &s->name_key), &matches
 	);
-	sl_policy_choose(
-		a->policy, &matches, client->groups, IPPROTO_UDP, SL_DNS_PORT, &a->choice
-	);
+	sl_policy_choose(a->policy, &matches, client->groups, IPPROTO_UDP, SL_DNS_PORT, &a->choice);
 	a->is_alias = a->choice.target == SL_TARGET_NAME &&
 		sl_name_from_text(&a->target, a->choice.target_name) == SL_NAME_OK;
 	return true;
@@ -79,13 +77,7 @@ asking_query(struct sl_service *s, struct rte_mbuf *m)
 	// The question, under the target's name for an alias, and nothing else that the client wrote.
 	name = a.is_alias ? &a.target : &a.query.name;
 	nb_question = sl_query_build(
-		question,
-		sizeof(question),
-		0,
-		name->wire,
-		name->nb_bytes,
-		a.query.type,
-		SL_DNS_RD
+		question, sizeof(question), 0, name->wire, name->nb_bytes, a.query.type, SL_DNS_RD
 	);
 	hold = hold_put(s, HOLD_ASK, session, m);
 	if (hold != UINT32_MAX && nb_question != 0)

@@ -8,8 +8,14 @@ ADDRESSES = {"public": {"unbound": "192.0.2.54", "dnsmasq": "192.0.2.55"},
 DEVICE = {"public": "underlay", "private": "lan"}
 
 
-def _unbound(host, address, authority, zones, base):
+def _unbound(host, address, authority, zones, base, tls=None):
     stubs = "".join(f'stub-zone:\n  name: "{zone}"\n  stub-addr: {authority}\n' for zone in zones)
+    over_tls = f"""
+  interface: {address}@853
+  tls-port: 853
+  tls-service-key: "{tls[0]}"
+  tls-service-pem: "{tls[1]}"
+""" if tls else ""
     path = f"{base}/unbound.conf"
     with open(path, "w") as f:
         f.write(f"""
@@ -28,7 +34,7 @@ server:
   num-threads: 1
   local-zone: "." nodefault
   local-zone: "test.example." static
-remote-control:
+{over_tls}remote-control:
   control-enable: no
 {stubs}""")
     return ["unbound", "-d", "-c", path]
@@ -40,14 +46,15 @@ def _dnsmasq(host, address, authority, zones, base):
             f"--pid-file={base}/dnsmasq.pid", "--log-facility=-"]
 
 
-def start(host, program, authority, zones):
-    """Start `program` on an address of its own; it asks the authority. Returns the address."""
+def start(host, program, authority, zones, **more):
+    """Start `program` on an address of its own; it asks the authority. Returns the address. `tls` of unbound: files
+    of key and certificate, for DNS over TLS beside."""
     address = ADDRESSES[host][program]
     base = f"{process.folder(host)}/{program}"
     os.makedirs(base, exist_ok=True)
     process.shell(host, f"ip address replace {address}/24 dev {DEVICE[host]}")
     make = {"unbound": _unbound, "dnsmasq": _dnsmasq}[program]
-    process.start(host, program, make(host, address, authority, zones, base))
+    process.start(host, program, make(host, address, authority, zones, base, **more))
     process.wait_for(f"{program} on {host}", lambda: "status:" in process.run(
         host, ["dig", "+tries=1", "+time=1", f"@{address}", next(iter(zones)), "SOA"]).stdout)
     return address
