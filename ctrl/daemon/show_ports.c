@@ -8,8 +8,6 @@
 #include <sluice/dp/flow_table.h>
 #include <unistd.h>
 
-#define NUMA_NODES_MAX 64u
-
 static json_t *
 port_address(const struct sl_port *port)
 {
@@ -105,25 +103,9 @@ show_ports(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 
 // ---- Workers ---------------------------------------------------------------------------------------------
 
-// The NUMA node of a core, as the kernel has it; null where the machine has none.
 static json_t *
-numa_of_core(int core)
+numa_json(int node)
 {
-	char path[80];
-
-	for (unsigned n = 0; core >= 0 && n < NUMA_NODES_MAX; n++) {
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/node%u", core, n);
-		if (access(path, F_OK) == 0)
-			return json_integer(n);
-	}
-	return json_null();
-}
-
-static json_t *
-numa_of_port(uint16_t ethdev)
-{
-	int node = rte_eth_dev_socket_id(ethdev);
-
 	return node < 0 ? json_null() : json_integer(node);
 }
 
@@ -147,10 +129,10 @@ queues_table(struct daemon *d)
 				"ioosio",
 				k,
 				core < 0 ? json_null() : json_integer(core),
-				numa_of_core(core),
+				core < 0 ? json_null() : numa_json(sl_numa_of_core((unsigned)core)),
 				net->ports[w->rx_pairs[i].port].name,
 				w->rx_pairs[i].queue,
-				numa_of_port(w->rx_pairs[i].ethdev)
+				numa_json(rte_eth_dev_socket_id(w->rx_pairs[i].ethdev))
 			);
 	}
 	return table;

@@ -2,6 +2,8 @@
 // they are dropped, then everything else.
 #include "daemon.h"
 
+#include <rte_ethdev.h>
+
 #include <errno.h>
 #include <pwd.h>
 #include <sluice/ctrl/log.h>
@@ -75,6 +77,7 @@ start_eal(const struct daemon *d)
 	int ret;
 
 	eal.is_ordinary_memory = getenv(ORDINARY_MEMORY) != NULL;
+	eal.core = config->workers.cores[0];
 	eal.memory_mb = config->system.memory_mb != 0
 		? config->system.memory_mb
 		: (unsigned)(needs.dataplane_bytes >> 20) + 64;
@@ -94,6 +97,38 @@ is_adaptive(const struct sl_config *config)
 		if (!config->ports[i].is_vdev)
 			return false;
 	return true;
+}
+
+// Memory is on the first worker's node: what works from another one pays for every packet.
+static void
+warn_of_numa(const struct daemon *d)
+{
+	const struct sl_config *c = d->config;
+	const struct sl_net *net = sl_dp_net(d->dp);
+	int home = sl_numa_of_core(c->workers.cores[0]);
+
+	for (unsigned i = 1; i < c->workers.nb_cores; i++)
+		if (sl_numa_of_core(c->workers.cores[i]) != home)
+			sl_log(SL_LOG_WARNING,
+			       "numa",
+			       "core %u is on NUMA node %d, memory on %d: use cores of one node, "
+			       "or an "
+			       "instance for each",
+			       c->workers.cores[i],
+			       sl_numa_of_core(c->workers.cores[i]),
+			       home);
+	for (unsigned i = 0; i < net->nb_ports; i++) {
+		int node = rte_eth_dev_socket_id(net->ports[i].ethdev);
+
+		if (node >= 0 && home >= 0 && node != home)
+			sl_log(SL_LOG_WARNING,
+			       "numa",
+			       "port %s is on NUMA node %d, its workers on %d: use cores of that "
+			       "node",
+			       net->ports[i].name,
+			       node,
+			       home);
+	}
 }
 
 static int
@@ -302,8 +337,10 @@ daemon_start(struct daemon *d)
 		ret = drop_privileges(d);
 	if (ret == 0)
 		ret = sl_log_start(STDERR_FILENO);
-	if (ret == 0)
+	if (ret == 0) {
+		warn_of_numa(d);
 		ret = open_store(d);
+	}
 	if (ret == 0)
 		ret = create_service(d);
 	if (ret == 0)

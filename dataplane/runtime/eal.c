@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define MAX_ARGS 64
+#define MAX_ARGS       64
+#define NUMA_NODES_MAX 64
 
 struct args {
 	char text[MAX_ARGS][80];
@@ -89,15 +91,31 @@ add_memory(struct args *a, const struct sl_eal_conf *conf)
 	return is_huge;
 }
 
+int
+sl_numa_of_core(unsigned core)
+{
+	char path[80];
+
+	for (int node = 0; node < NUMA_NODES_MAX; node++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/node%d", core, node);
+		if (access(path, F_OK) == 0)
+			return node;
+	}
+	return -1;
+}
+
+// DPDK takes memory from the NUMA node of its main core.
 static void
-add_main_core(struct args *a, const cpu_set_t *allowed)
+add_main_core(struct args *a, const cpu_set_t *allowed, unsigned wanted)
 {
 	char core[16];
-	int c = 0;
+	unsigned c = 0;
 
-	while (c < CPU_SETSIZE - 1 && !CPU_ISSET(c, allowed))
+	while (c < CPU_SETSIZE - 1u && !CPU_ISSET(c, allowed))
 		c++;
-	snprintf(core, sizeof(core), "%d", c);
+	if (wanted < CPU_SETSIZE && CPU_ISSET(wanted, allowed))
+		c = wanted;
+	snprintf(core, sizeof(core), "%u", c);
 	add(a, "-l");
 	add(a, core);
 }
@@ -116,7 +134,7 @@ sl_eal_start(const struct sl_eal_conf *conf)
 		return -errno;
 	a.argc = 0;
 	add(&a, "sluice");
-	add_main_core(&a, &allowed);
+	add_main_core(&a, &allowed, conf->core);
 	is_huge = add_memory(&a, conf);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", conf->name);
 	add(&a, prefix);

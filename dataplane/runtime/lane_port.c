@@ -36,8 +36,9 @@ sl_lane_port_look(
 	p->opened_pkts = (uint32_t)e->opened_pkts;
 	p->nb_strayed = 0;
 	*worker = nb_strayed * 2 > nb ? p->from : owner;
-	if (index == p->said_index && e->remote == p->said_remote && e->remote_port == p->said_port &&
-	    *worker == p->said && (*worker == owner || (int32_t)(now_ds - p->due_ds) < 0))
+	if (index == p->said_index && e->remote == p->said_remote &&
+	    e->remote_port == p->said_port && *worker == p->said &&
+	    (*worker == owner || (int32_t)(now_ds - p->due_ds) < 0))
 		return false;
 	p->said_index = index;
 	p->said_remote = e->remote;
@@ -75,8 +76,9 @@ sl_lane_port_told(
 	uint32_t now_ds
 )
 {
-	uint8_t score = (uint8_t)((report->worker == report->owner ? SCORE_THERE : 0) |
-				  (p->nb_strayed == 0 ? SCORE_HOME : 0));
+	uint8_t score = (uint8_t
+	)((report->worker == report->owner ? SCORE_THERE : 0) |
+	  (p->nb_strayed == 0 ? SCORE_HOME : 0));
 
 	if (p->first_port == 0 || (p->due_ds != 0 && (int32_t)(now_ds - p->due_ds) < 0))
 		return false;
@@ -121,14 +123,15 @@ sl_lane_port_report(struct sl_worker *w, uint32_t session)
 	     report.lane = (uint16_t)(report.lane + w->nb_workers)) {
 		struct sl_lane_port *p = &s->ports[report.lane];
 
-		if (p->first_port != 0 || !sl_lane_port_look(
-						  p,
-						  &s->lanes[report.lane],
-						  keypair->local_index,
-						  report.owner,
-						  w->now_ds,
-						  &report.worker
-					  ))
+		if (p->first_port != 0 ||
+		    !sl_lane_port_look(
+			    p,
+			    &s->lanes[report.lane],
+			    keypair->local_index,
+			    report.owner,
+			    w->now_ds,
+			    &report.worker
+		    ))
 			continue;
 		m = sl_upkeep_record(w, session, report.lane, SL_REC_LANE_BYTES);
 		if (m == NULL)

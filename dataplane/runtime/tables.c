@@ -53,14 +53,31 @@ create_reass(void)
 	return memory == NULL ? NULL : sl_reass_init(memory, &conf);
 }
 
+// The largest table of a worker, on its core's NUMA node if there is room.
+static struct sl_flow_table *
+create_flows(const struct sl_worker *w, uint32_t nb_flows, bool with_flow_keys, int core)
+{
+	int node = core < 0 ? -1 : sl_numa_of_core((unsigned)core);
+	struct sl_flow_table *t = NULL;
+
+	if (node >= 0)
+		t = sl_flow_table_create(nb_flows, (uint8_t)w->idx, with_flow_keys, node);
+	if (t == NULL)
+		t = sl_flow_table_create(nb_flows, (uint8_t)w->idx, with_flow_keys, SOCKET_ID_ANY);
+	return t;
+}
+
 static int
-create_worker(struct sl_worker *w, const struct sl_tables_conf *conf, struct sl_sessions *sessions)
+create_worker(
+	struct sl_worker *w,
+	const struct sl_tables_conf *conf,
+	struct sl_sessions *sessions,
+	int core
+)
 {
 	uint32_t nb_flows = RTE_MAX(conf->nb_flows / w->nb_workers, 64u);
 
-	w->flows = sl_flow_table_create(
-		nb_flows, (uint8_t)w->idx, conf->nb_names != 0, SOCKET_ID_ANY
-	);
+	w->flows = create_flows(w, nb_flows, conf->nb_names != 0, core);
 	w->sessions = sessions;
 	w->timeouts = conf->timeouts;
 	// A PoP speaks UDP alone to anybody: nothing rests there.
@@ -92,7 +109,7 @@ sl_tables_create(struct sl_dp *dp, const struct sl_tables_conf *conf, struct sl_
 	int ret = create_sessions(sessions, conf->nb_sessions);
 
 	for (unsigned k = 0; ret == 0 && k < sl_dp_nb_workers(dp); k++)
-		ret = create_worker(sl_dp_worker(dp, k), conf, sessions);
+		ret = create_worker(sl_dp_worker(dp, k), conf, sessions, sl_dp_core(dp, k));
 	return ret == 0 ? sl_quota_reserve(dp, SL_QUOTA_PAGE_ROWS, SL_QUOTA_PAGE_ROWS) : ret;
 }
 

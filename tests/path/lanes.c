@@ -23,13 +23,11 @@ translate(struct path_node *to, unsigned port, struct rte_mbuf *m)
 	if (ether->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) || ip->next_proto_id != IPPROTO_UDP)
 		return true;
 	if (to == pair.pop && port == 1)
-		udp->src_port = rte_cpu_to_be_16(
-			(uint16_t)(rte_be_to_cpu_16(udp->src_port) + nat_shift)
-		);
+		udp->src_port = rte_cpu_to_be_16((uint16_t
+		)(rte_be_to_cpu_16(udp->src_port) + nat_shift));
 	else if (to == pair.connector && port == 0)
-		udp->dst_port = rte_cpu_to_be_16(
-			(uint16_t)(rte_be_to_cpu_16(udp->dst_port) - nat_shift)
-		);
+		udp->dst_port = rte_cpu_to_be_16((uint16_t
+		)(rte_be_to_cpu_16(udp->dst_port) - nat_shift));
 	udp->dgram_cksum = 0;
 	return true;
 }
@@ -104,7 +102,9 @@ test_search(void)
 {
 	begin(0, PATH_RSS, PATH_RSS);
 	ping_lanes(100);
-	CU_ASSERT(handed_over() > MAX_HANDED); // the first ports do not lead home, or nothing is shown
+	CU_ASSERT(
+		handed_over() > MAX_HANDED
+	); // the first ports do not lead home, or nothing is shown
 	assert_home("as it begins");
 	nat_shift = 11111;
 	ping_lanes(100);
@@ -164,7 +164,10 @@ test_strange(void)
 		const char *reason;
 	} rows[] = {
 		{ &pair.connector, &pair.pop, { .lane = 0, .worker = 1 }, "record_input_unknown" },
-		{ &pair.pop, &pair.connector, { .lane = 1, .worker = 1 }, "record_input_malformed" },
+		{ &pair.pop,
+		  &pair.connector,
+		  { .lane = 1, .worker = 1 },
+		  "record_input_malformed" },
 	};
 
 	begin(0, PATH_RSS, PATH_RSS);
@@ -177,7 +180,9 @@ test_strange(void)
 		sl_lane_report_put(rte_pktmbuf_mtod(m, uint8_t *), &rows[i].report);
 		CU_ASSERT_TRUE(sl_upkeep_to_self(w, m, SL_STAGE_SEAL));
 		path_run();
-		SL_ASSERT_ROW(pair_drops(*rows[i].to, rows[i].reason) == before + 1, rows[i].reason);
+		SL_ASSERT_ROW(
+			pair_drops(*rows[i].to, rows[i].reason) == before + 1, rows[i].reason
+		);
 	}
 	CU_ASSERT_FALSE(pair_client_take(&p));
 	pair_end("strange");

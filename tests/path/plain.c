@@ -109,7 +109,9 @@ add_pop(void)
 		.pool = packet_ip("100.96.0.0"),
 		.pool_bits = 12,
 		.nb_routes = 4,
-		.routes = { { .prefix = packet_ip("192.168.1.0"), .prefix_bits = 24, .port = OFFICE },
+		.routes = { { .prefix = packet_ip("192.168.1.0"),
+			      .prefix_bits = 24,
+			      .port = OFFICE },
 			    { .prefix = packet_ip("192.168.30.0"), .prefix_bits = 24, .port = LAB },
 			    { .prefix = packet_ip("10.0.0.0"), .prefix_bits = 24, .port = OTHER },
 			    { .prefix = packet_ip("172.16.0.0"),
@@ -220,7 +222,7 @@ static const struct {
 	const char *destination;
 	uint16_t port;
 } questions[] = {
-	{ IPPROTO_TCP, UNUSED, 80 }, { IPPROTO_UDP, UNUSED, 80 },  { IPPROTO_ICMP, UNUSED, 1 },
+	{ IPPROTO_TCP, UNUSED, 80 }, { IPPROTO_UDP, UNUSED, 80 },   { IPPROTO_ICMP, UNUSED, 1 },
 	{ 47, UNUSED, 0 },           { IPPROTO_UDP, RESOLVER, 53 }, { IPPROTO_ICMP, RESOLVER, 1 },
 };
 
@@ -230,8 +232,10 @@ static const uint8_t dns[] = { 0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1
 static uint64_t
 drops_of(const char *kind)
 {
-	static const char *const no_client[] = { "flow_new_no_client", "flow_refuse_no_client",
-						 "dns_answer_no_client", "icmp_local_stranger" };
+	static const char *const no_client[] = { "flow_new_no_client",
+						 "flow_refuse_no_client",
+						 "dns_answer_no_client",
+						 "icmp_local_stranger" };
 	uint64_t nb = 0;
 
 	if (strcmp(kind, "vlan") == 0)

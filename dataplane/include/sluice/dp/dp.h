@@ -17,7 +17,11 @@ struct sl_eal_conf {
 	const char *const *pci; // PCI addresses of ports; others are left alone
 	unsigned nb_pci;
 	bool is_ordinary_memory; // use no huge pages, whether there are any or not
+	unsigned core; // memory comes from its NUMA node where that has enough: a worker's
 };
+
+// The NUMA node of a core, as the kernel has it; -1 where the machine has none.
+int sl_numa_of_core(unsigned core);
 
 // Start DPDK, on huge pages when enough are free, else on ordinary memory (said once on stderr).
 // Main thread, once; leaves the thread's CPU affinity as it was. 0 or -errno; -EAGAIN when somebody
