@@ -89,8 +89,9 @@ const struct sl_metric_row sl_metrics[SL_METRIC_COUNT] = {
 	[SL_METRIC_FIRST_PACKET] = { "sluice_first_packet_seconds", HISTOGRAM, { "stage" },
 		"What a client waits for on the way to a first answer. PoP: dns (a granted name), policy (the "
 		"decision), tunnel (until the connector has taken the flow, resolving included), answer (first "
-		"packet until first answer, all in all). Connector: resolve (a name it had no address for), "
-		"connect (until the private host's first answer)." },
+		"packet until first answer, all in all), client_key (a packet toward a WireGuard client that "
+		"had to be asked for a key). Connector: resolve (a name it had no address for), connect (until "
+		"the private host's first answer)." },
 	[SL_METRIC_DNS_TIME] = { "sluice_dns_seconds", HISTOGRAM, { "way" },
 		"How long DNS takes. PoP: worker (assigned address, at once), first_sight (until it is on "
 		"disk), connector (other types, asked through the tunnel), upstream (a query to an upstream "

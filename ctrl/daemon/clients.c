@@ -371,10 +371,12 @@ static void
 put_client(json_t *table, const struct daemon *d, const struct sl_service_peer *p)
 {
 	const struct sl_session *session = &d->sessions.sessions[p->session];
-	const struct sl_lane_endpoint *lane = &session->lanes[0];
+	const struct sl_lane_endpoint *lane = sl_session_lane(session);
 	char key[SL_KEY_BASE64_CHARS + 1], endpoint[INET_ADDRSTRLEN + 8] = "", ip[INET_ADDRSTRLEN];
-	uint64_t now_ns = sl_clock_ns((struct sl_clock *)(uintptr_t)&d->clock);
+	uint64_t now_ns = sl_clock_ns((struct sl_clock *)(uintptr_t)&d->clock), opened = 0;
 
+	for (unsigned l = 0; l < RTE_MIN(session->nb_lanes, SL_WIRE_MAX_LANES); l++)
+		opened += session->lanes[l].opened_pkts;
 	sl_key_to_base64(p->public_key, key);
 	if (lane->remote != 0)
 		snprintf(
@@ -395,7 +397,7 @@ put_client(json_t *table, const struct daemon *d, const struct sl_service_peer *
 		key,
 		lane->heard_ns == 0 ? "never" : "",
 		(json_int_t)(lane->heard_ns == 0 ? 0 : (now_ns - lane->heard_ns) / SL_NS_PER_S),
-		(json_int_t)lane->opened_pkts
+		(json_int_t)opened
 	);
 }
 

@@ -236,6 +236,7 @@ collect_times(struct daemon *d, struct sl_metric_text *text)
 		put_time(text, first, "policy", &stages[SL_TALLY_POLICY], NULL);
 		put_time(text, first, "tunnel", &stages[SL_TALLY_TUNNEL], NULL);
 		put_time(text, first, "answer", &stages[SL_TALLY_ANSWER], NULL);
+		put_time(text, first, "client_key", &s.waits[SL_WAIT_KEY], NULL);
 		put_time(text, dns, "worker", &stages[SL_TALLY_DNS], NULL);
 		put_time(text, dns, "first_sight", &s.waits[SL_WAIT_NAME], NULL);
 		put_time(text, dns, "connector", &s.waits[SL_WAIT_ASK], NULL);

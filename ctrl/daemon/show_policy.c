@@ -271,7 +271,7 @@ static void
 session_row(struct daemon *d, json_t *table, const struct sl_session *s)
 {
 	bool is_tunnel = atomic_load(&s->kind) != SL_SESSION_CLIENT;
-	struct sl_lane_endpoint lane = s->lanes[0];
+	struct sl_lane_endpoint lane = *sl_session_lane(s);
 	uint64_t sealed = 0, opened = 0;
 	unsigned nb_lanes = RTE_MIN(s->nb_lanes, SL_WIRE_MAX_LANES);
 
@@ -287,7 +287,7 @@ session_row(struct daemon *d, json_t *table, const struct sl_session *s)
 		session_state(s),
 		show_age(d, atomic_load(&s->established_ns)),
 		endpoint(&lane),
-		nb_lanes,
+		is_tunnel ? nb_lanes : 1,
 		lane.mtu_bytes,
 		show_age(d, lane.heard_ns),
 		(json_int_t)sealed,

@@ -2,14 +2,14 @@
 // turns of the session thread and the configuration.
 #include "clients.h"
 
+#include <rte_ip.h>
+#include <rte_udp.h>
+
 #include <errno.h>
-#include <sluice/dp/inner.h>
 #include <stdlib.h>
 
 #define MESSAGES_PER_TURN 8u // handshakes, of some 150 us each
 #define TIMERS_PER_TURN   64u
-#define INITIATE_RATE     500u // a second, of those that a client's data brings about
-#define INITIATE_BURST    500u
 
 static struct sl_session *
 session_of(struct sl_service *s, const struct client *e)
@@ -89,6 +89,9 @@ confirm(struct sl_service *s, struct client *e, uint32_t index)
 		atomic_store(&session->established_ns, s->now_ns);
 		sl_log(SL_LOG_INFO, "client-up", "session with client %s is up", e->name);
 	}
+	atomic_store(&session->worker, keypair->worker);
+	if (keypair->is_initiator)
+		atomic_store(&session->proved, index);
 	atomic_store_explicit(&session->current, keypair, memory_order_release);
 	e->is_up = true;
 	if (!keypair->is_initiator)
@@ -100,19 +103,30 @@ static void
 send_keepalive(struct sl_service *s, struct client *e)
 {
 	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
-	struct sl_meta *meta;
 
 	if (m == NULL)
 		return;
-	meta = sl_meta(m);
-	meta->client = e->id;
-	if (e->tells_endpoint) {
-		meta->next_hop = e->remote.ip;
-		meta->resolved = e->local.ip;
-		meta->token = (uint32_t)e->remote.port << 16 | e->local.port;
-		e->tells_endpoint = false;
+	sl_meta(m)->client = e->id;
+	to_worker(s, atomic_load(&session_of(s, e)->worker), SL_STAGE_TO_SESSION, m);
+}
+
+// The keypair's worker is settled before anybody can use it.
+static void
+install(struct sl_service *s, struct client *e, const struct sl_transport_key *key)
+{
+	struct keys_place place = { .session = e->session, .worker = client_choose_worker(s, e) };
+
+	client_workers_add(s, e, place.worker);
+	if (!e->peer.current.is_used)
+		atomic_store(&session_of(s, e)->worker, place.worker);
+	// Our question was answered from there.
+	if (key->is_initiator) {
+		client_moved(s, e, s->clients->arrived_from);
+		e->local = s->clients->arrived_at;
+		place.remote = e->remote;
+		place.local = e->local;
 	}
-	to_worker(s, session_of(s, e)->worker, SL_STAGE_KEEPALIVE, m);
+	keys_install(s, key, &place);
 }
 
 static void
@@ -131,16 +145,11 @@ carry_out(struct sl_service *s, struct client *e, const struct sl_peer_event *ev
 		);
 		break;
 	case SL_PEER_INSTALL:
-		keys_install(s, &event->key, e->session);
-		// Our question was answered from there.
-		if (event->key.is_initiator) {
-			client_moved(s, e, c->arrived_from);
-			e->local = c->arrived_at;
-			e->tells_endpoint = true;
-		}
+		install(s, e, &event->key);
 		break;
 	case SL_PEER_CONFIRMED:
 		confirm(s, e, event->index);
+		client_go_on(s, e);
 		break;
 	case SL_PEER_RELEASE:
 		keys_release(s, event->index);
@@ -198,6 +207,7 @@ arrived(struct clients *c, struct rte_mbuf *m)
 
 	c->arrived_from = (struct address){ ip->src_addr, udp->src_port };
 	c->arrived_at = (struct address){ ip->dst_addr, udp->dst_port };
+	c->arrived_by = sl_meta(m)->worker;
 }
 
 void
@@ -231,7 +241,6 @@ clients_handshake(struct sl_service *s, struct rte_mbuf *m)
 void
 clients_unknown(struct sl_service *s, struct rte_mbuf *m)
 {
-	struct sl_peer_output out = { .nb = 0 };
 	struct client *e = NULL;
 
 	if (s->clients != NULL) {
@@ -239,16 +248,10 @@ clients_unknown(struct sl_service *s, struct rte_mbuf *m)
 		e = client_by_remote(s, s->clients->arrived_from);
 	}
 	rte_pktmbuf_free(m);
-	if (e == NULL || (e->is_ready && (e->peer.current.is_used || e->peer.is_asking)) ||
-	    !sl_bucket_take(
-		    &s->clients->initiations, INITIATE_RATE, INITIATE_BURST, 1, s->now_ns
-	    ) ||
-	    !client_ready(s, e))
+	if (e == NULL || (e->is_ready && e->peer.current.is_used))
 		return;
 	e->local = s->clients->arrived_at;
-	e->peer.flags |= SL_PEER_INITIATES;
-	sl_peer_initiate(&e->peer, service_clocks(s), &out);
-	client_carry_out(s, &out, e);
+	client_ask(s, e);
 }
 
 unsigned
@@ -298,6 +301,7 @@ drop_client(struct sl_service *s, struct client *e)
 	struct sl_peer_output out = { .nb = 0 };
 
 	atomic_store(&session->current, NULL);
+	atomic_store(&session->proved, 0);
 	atomic_store(&session->kind, SL_SESSION_NONE);
 	session->name[0] = '\0';
 	if (e->is_ready) {
@@ -317,22 +321,16 @@ is_same(const struct client *e, const struct sl_service_peer *from)
 		memcmp(e->public.octets, from->public_key, sizeof(e->public.octets)) == 0;
 }
 
-// The worker its flows hash to, so that none of its packets changes worker twice.
 static void
 fill_session(struct sl_service *s, struct client *e)
 {
-	const struct sl_worker *w = sl_dp_worker(s->dp, 0);
 	struct sl_session *session = session_of(s, e);
 
 	// What was counted before, for a client of that name or that key, is none of this one's.
-	e->opened_pkts = session->lanes[0].opened_pkts;
-	e->opened_empty_pkts = session->lanes[0].opened_empty_pkts;
-	e->sealed_pkts = session->lanes[0].sealed_pkts;
-	e->wanted_pkts = session->lanes[0].wanted_pkts;
+	client_workers_begin(s, e);
 	session->id = e->session;
 	session->client = e->id;
-	session->nb_lanes = 1;
-	session->worker = sl_client_owner(w, SL_SCOPE_WIREGUARD | e->id, e->inner);
+	session->nb_lanes = (uint16_t)sl_dp_nb_workers(s->dp);
 	snprintf(session->name, sizeof(session->name), "%s", e->name);
 	atomic_store(&session->kind, SL_SESSION_CLIENT);
 }

@@ -7,6 +7,7 @@
 
 #define QUEUE_MESSAGES 1024u
 #define SOURCES        4096u
+#define HELD_PKTS      8u // of one client, for want of a key
 
 struct client {
 	struct sl_peer peer; // when is_ready
@@ -14,7 +15,6 @@ struct client {
 	bool is_ready; // peer is initialised: its Diffie-Hellman waits until it is needed
 	bool is_wanted; // still configured
 	bool is_up;
-	bool tells_endpoint; // the next keepalive says where to
 	uint32_t session; // id
 	uint32_t id; // of the client
 	rte_be32_t inner;
@@ -26,8 +26,11 @@ struct client {
 	struct address local; // it was heard at
 	struct address stored; // remote as it is on disk
 	uint8_t last_timestamp[SL_TAI64N_BYTES]; // of the initiation taken last, from the disk
-	// Counts of the session's owner when last looked at.
+	uint64_t workers; // a bit for each that has had one of its keypairs
+	// Counts of these workers when last looked at, in sum.
 	uint64_t opened_pkts, opened_empty_pkts, sealed_pkts, wanted_pkts;
+	uint32_t held[HELD_PKTS]; // indices of packets that wait for a key
+	unsigned nb_held;
 	// Chains of the tables; UINT32_MAX ends one.
 	uint32_t next_by_key, next_by_remote;
 };
@@ -64,6 +67,12 @@ struct source {
 	struct sl_bucket bucket;
 };
 
+// How much of its turns a worker lately had something to do in.
+struct worker_load {
+	uint64_t walks, empty; // when it was reckoned
+	unsigned busy_permille;
+};
+
 struct clients {
 	struct sl_peer_local local;
 	struct client **by_session; // NULL: none
@@ -81,6 +90,9 @@ struct clients {
 	uint32_t scan_at; // next of `used` to look at
 	uint64_t scanned_ns;
 	struct address arrived_from, arrived_at; // of the message in work
+	uint16_t arrived_by; // worker
+	struct worker_load loads[SL_MAX_WORKERS];
+	uint64_t loads_ns; // when they were reckoned
 };
 
 // ---- clients_table.c ------------------------------------------------------------------------------------
@@ -119,6 +131,30 @@ bool client_ready(struct sl_service *s, struct client *e);
 void client_handshake(struct sl_service *s, struct rte_mbuf *m, enum sl_peer_load load);
 // Do what proto/peer says, and set the timer anew. `e` may be NULL.
 void client_carry_out(struct sl_service *s, struct sl_peer_output *out, struct client *e);
+
+// ---- clients_worker.c -----------------------------------------------------------------------------------
+
+// The worker for the client's next keypair; the handshake message in work came by `arrived_by`.
+uint16_t client_choose_worker(struct sl_service *s, const struct client *e);
+// The session begins: nobody has had a keypair of it, and its first is to be the flows' owner's.
+void client_workers_begin(struct sl_service *s, struct client *e);
+// `worker` gets a keypair: what it counted so far is none of this keypair's.
+void client_workers_add(struct sl_service *s, struct client *e, uint16_t worker);
+
+// What the workers counted, and what came last.
+struct client_traffic {
+	uint64_t opened_pkts, opened_empty_pkts, sealed_pkts, wanted_pkts;
+	uint64_t heard_ns;
+	uint32_t sealed_at;
+};
+void client_traffic(const struct sl_service *s, const struct client *e, struct client_traffic *out);
+
+// ---- clients_wait.c --------------------------------------------------------------------------------------
+
+// Ask a client for a new key unless there is one or it is asked already. Rate-limited.
+void client_ask(struct sl_service *s, struct client *e);
+// It has a key: its packets go on.
+void client_go_on(struct sl_service *s, struct client *e);
 
 // ---- clients_look.c ------------------------------------------------------------------------------------
 

@@ -25,10 +25,14 @@ look_for_proof(struct sl_service *s, struct client *e)
 
 // Follow where the workers have found it.
 static void
-look_for_move(struct sl_service *s, struct client *e, const struct sl_lane_endpoint *lane)
+look_for_move(struct sl_service *s, struct client *e)
 {
+	const struct sl_lane_endpoint *lane = sl_session_lane(&s->sessions->sessions[e->session]);
 	struct address remote = { lane->remote, lane->remote_port };
 
+	// A worker that has not used the newest key yet does not know where the client is.
+	if (!e->peer.current.is_used || lane->index != e->peer.current.index)
+		return;
 	if (remote.ip != 0 && (remote.ip != e->remote.ip || remote.port != e->remote.port))
 		client_moved(s, e, remote);
 	if (remote.ip != 0)
@@ -59,22 +63,26 @@ look_for_end(struct sl_service *s, struct client *e)
 // Tell the timers what was opened and sealed since the last look, in sum. When both were, only the
 // later is owed an answer: the earlier had its.
 static void
-look_for_traffic(struct sl_service *s, struct client *e, const struct sl_lane_endpoint *lane)
+look_for_traffic(struct sl_service *s, struct client *e)
 {
-	bool opened = lane->opened_pkts != e->opened_pkts;
-	bool heard = opened || lane->opened_empty_pkts != e->opened_empty_pkts;
-	bool sealed = lane->sealed_pkts != e->sealed_pkts;
-	bool wanted = lane->wanted_pkts != e->wanted_pkts;
-	int32_t later = (int32_t)(lane->sealed_at - sl_session_tick(lane->heard_ns));
 	struct sl_peer_now now = service_clocks(s);
 	struct sl_peer_output out = { .nb = 0 };
+	bool opened, heard, sealed, wanted;
+	struct client_traffic seen;
+	int32_t later;
 
+	client_traffic(s, e, &seen);
+	opened = seen.opened_pkts != e->opened_pkts;
+	heard = opened || seen.opened_empty_pkts != e->opened_empty_pkts;
+	sealed = seen.sealed_pkts != e->sealed_pkts;
+	wanted = seen.wanted_pkts != e->wanted_pkts;
 	if (!heard && !sealed && !wanted)
 		return;
-	e->opened_pkts = lane->opened_pkts;
-	e->opened_empty_pkts = lane->opened_empty_pkts;
-	e->sealed_pkts = lane->sealed_pkts;
-	e->wanted_pkts = lane->wanted_pkts;
+	e->opened_pkts = seen.opened_pkts;
+	e->opened_empty_pkts = seen.opened_empty_pkts;
+	e->sealed_pkts = seen.sealed_pkts;
+	e->wanted_pkts = seen.wanted_pkts;
+	later = (int32_t)(seen.sealed_at - sl_session_tick(seen.heard_ns));
 	if (heard && (!sealed || later > 0))
 		sl_peer_note_opened(&e->peer, 0, opened ? SL_PEER_DATA : SL_PEER_EMPTY, now, &out);
 	if (sealed)
@@ -91,11 +99,9 @@ look_for_traffic(struct sl_service *s, struct client *e, const struct sl_lane_en
 void
 client_look(struct sl_service *s, struct client *e)
 {
-	const struct sl_lane_endpoint *lane = &s->sessions->sessions[e->session].lanes[0];
-
 	look_for_proof(s, e);
-	look_for_move(s, e, lane);
-	look_for_traffic(s, e, lane);
+	look_for_move(s, e);
+	look_for_traffic(s, e);
 	look_for_end(s, e);
 }
 

@@ -18,7 +18,7 @@
 #define COOKIE_FLOOR  (UINT64_MAX - 1)
 
 // A packet that waits. `key` says for what, in the terms of who holds it.
-enum hold_kind { HOLD_FREE = 0, HOLD_NAME, HOLD_OPEN, HOLD_RESOLVE, HOLD_ASK };
+enum hold_kind { HOLD_FREE = 0, HOLD_NAME, HOLD_OPEN, HOLD_RESOLVE, HOLD_ASK, HOLD_KEY };
 
 struct hold {
 	struct rte_mbuf *mbuf;
@@ -257,6 +257,8 @@ void clients_free(struct sl_service *s);
 void clients_handshake(struct sl_service *s, struct rte_mbuf *m);
 // A punted datagram under an index that nobody has.
 void clients_unknown(struct sl_service *s, struct rte_mbuf *m);
+// A punted packet for a client without a key in force.
+void clients_keyless(struct sl_service *s, struct rte_mbuf *m);
 void clients_config(struct sl_service *s, const struct sl_service_peer *peers, unsigned nb);
 // The floor of timestamps on disk, and the one that initiations need; peers.c keeps it for both.
 void clients_floor(struct sl_service *s, uint64_t floor_ns);

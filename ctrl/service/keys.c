@@ -115,7 +115,9 @@ keys_free_retired(struct sl_service *s)
 }
 
 bool
-keys_install(struct sl_service *s, const struct sl_transport_key *key, uint32_t session)
+keys_install(
+	struct sl_service *s, const struct sl_transport_key *key, const struct keys_place *place
+)
 {
 	size_t nb_bytes = RTE_ALIGN(sl_keypair_bytes(key->nb_lanes), 64);
 	// On the large pages that packets' tables are on: a burst may be of 64 sessions.
@@ -126,7 +128,12 @@ keys_install(struct sl_service *s, const struct sl_transport_key *key, uint32_t 
 		return false;
 	}
 	sl_keypair_init(keypair, key, s->keys->engine);
-	keypair->session = session;
+	keypair->session = place->session;
+	keypair->worker = place->worker;
+	keypair->remote_be = place->remote.ip;
+	keypair->remote_port_be = place->remote.port;
+	keypair->local_be = place->local.ip;
+	keypair->local_port_be = place->local.port;
 	atomic_store_explicit(keys_published(s, key->local_index), keypair, memory_order_release);
 	return true;
 }

@@ -27,8 +27,17 @@ keys_peer(const struct sl_service *s, const struct sl_peer_local *local, uint32_
 // Where workers look for the keypair of an index.
 _Atomic(struct sl_keypair *) *keys_published(struct sl_service *s, uint32_t index);
 
+// Whose a keypair is. Of a client also the worker that has it, and where it answered us (ip 0: it asked).
+struct keys_place {
+	uint32_t session;
+	uint16_t worker;
+	struct address remote, local;
+};
+
 // Make the keypair of a finished handshake and publish it for receiving. False without memory.
-bool keys_install(struct sl_service *s, const struct sl_transport_key *key, uint32_t session);
+bool keys_install(
+	struct sl_service *s, const struct sl_transport_key *key, const struct keys_place *place
+);
 
 // The index is free again; a keypair under it is unpublished, and freed by keys_free_retired().
 void keys_release(struct sl_service *s, uint32_t index);

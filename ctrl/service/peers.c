@@ -12,7 +12,9 @@
 static void
 install(struct sl_service *s, struct entry *e, const struct sl_transport_key *key)
 {
-	if (keys_install(s, key, e->session) && !key->is_initiator && !e->is_unconfirmed) {
+	struct keys_place place = { .session = e->session };
+
+	if (keys_install(s, key, &place) && !key->is_initiator && !e->is_unconfirmed) {
 		e->is_unconfirmed = true;
 		s->peers->nb_unconfirmed++;
 	}

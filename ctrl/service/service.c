@@ -94,6 +94,7 @@ holds_expire(struct sl_service *s)
 			to_worker(s, sl_meta(m)->worker, SL_STAGE_RESOLVED, m);
 			break;
 		case HOLD_RESOLVE:
+		case HOLD_KEY:
 		case HOLD_FREE:
 		default:
 			rte_pktmbuf_free(m);
@@ -135,6 +136,9 @@ dispatch(struct sl_service *s, struct rte_mbuf *m)
 		return;
 	case SL_PUNT_UNKNOWN_INDEX:
 		clients_unknown(s, m);
+		return;
+	case SL_PUNT_NO_KEY:
+		clients_keyless(s, m);
 		return;
 	case SL_PUNT_DNS_NAME:
 		names_query(s, m);

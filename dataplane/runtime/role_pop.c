@@ -80,7 +80,7 @@ const struct sl_wiring sl_role_pop[] = {
 	{ "mailbox_rx", "query", "query_out" },
 	{ "mailbox_rx", "arp", "arp_input" },
 	{ "mailbox_rx", "stream", "stream_out" },
-	{ "mailbox_rx", "keepalive", "wireguard_seal" },
+	{ "mailbox_rx", "to_session", "wireguard_seal" },
 
 	// Onto the wire.
 	{ "ip4_output", "no_route", "ip4_output_no_route" },

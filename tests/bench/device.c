@@ -66,8 +66,9 @@ create(struct bench_world *w, uint32_t client, uint64_t *random)
 		.remote_port = RTE_BE16(BENCH_WIREGUARD_PORT),
 		.local_port = RTE_BE16(BENCH_WIREGUARD_PORT),
 		.mtu_bytes = 1500,
-		.proved_index = pop.local_index,
+		.index = pop.local_index,
 	};
+	atomic_store(&s->proved, pop.local_index);
 	atomic_store(&s->kind, SL_SESSION_CLIENT);
 	atomic_store(&s->current, w->device_keys[client]);
 	w->clients[client + 1].session = id;

@@ -1,5 +1,6 @@
 """WireGuard: client2 is wireguard-go, set up by wg-quick from what `sluicectl client add` printed."""
 import json
+import os
 import re
 import signal
 import struct
@@ -135,6 +136,10 @@ def roaming(lab):
                + f"\nip address delete {OTHER}/32 dev access 2>/dev/null || true")
 
 
+def started(host):
+    return process.log_tail(host, "sluice", 1000).count(" started: ")
+
+
 @case("C2 D1: a PoP killed in mid-transfer of a device is talked to again within 2 s of its restart",
       ends="pop")
 def restart(lab):
@@ -142,12 +147,10 @@ def restart(lab):
     transfer = Transfer(lab, 8)
     time.sleep(2)  # of transfer
 
-    def starts():
-        return process.log_tail("pop", "sluice", 1000).count(" started: ")
-    before, killed = starts(), time.monotonic()
+    before, killed = started("pop"), time.monotonic()
     lab.stop("pop", signal.SIGKILL)
     lab.start_again("pop", wait=False)
-    lab.wait_for("the PoP to serve", lambda: starts() > before)
+    lab.wait_for("the PoP to serve", lambda: started("pop") > before)
     began = time.monotonic()
     lab.wait_for("a ping", lambda: lab.run(
         "client2", "ping", "-n", "-c", 1, "-W", 0.2, address).code == 0)
@@ -155,6 +158,33 @@ def restart(lab):
     stood_s = transfer.end() - (began - killed)
     expect_true(took_s < 2, f"an answered ping within 2 s of the restart, not {took_s:.2f}")
     expect_true(stood_s < 2, f"the transfer to go on within 2 s of the restart, not {stood_s:.2f}")
+
+
+@case("C2 D1: a PoP killed in mid-download of a device: what it fetches comes on within 2 s, be it that the "
+      "device keeps talking or that it has only to listen", ends="pop")
+def restart_download(lab):
+    got = os.path.join(lab.logs, "device-download")
+    for url, what in ((f"http://{GIT}/blob", ("--limit-rate", "700k")), (f"http://{GIT}/slow", ())):
+        if os.path.exists(got):
+            os.unlink(got)
+
+        def size():
+            return os.path.getsize(got) if os.path.exists(got) else 0
+        curl = lab.start("client2", "curl", "-sS", "--max-time", "60", *what, "-o", got, url)
+        # The device has acknowledged all there was, and says no more of its own accord.
+        lab.wait_for("the first part", lambda: size() > 300_000)
+        lab.stop("pop", signal.SIGKILL)
+        starts = started("pop")
+        lab.start_again("pop", wait=False)
+        lab.wait_for("the PoP to serve", lambda: started("pop") > starts)
+        began, before = time.monotonic(), size()
+        lab.wait_for("more of the page", lambda: size() > before)
+        took_s = time.monotonic() - began
+        out, err = curl.communicate(timeout=70)
+        expect((curl.returncode, err), (0, ""))
+        expect(lab.ok("client2", "sha256sum", got).split()[0],
+               lab.ok("private", "sh", "-c", f"curl -sS http://{GIT}/blob | sha256sum").split()[0])
+        expect_true(took_s < 2, f"{url} to come on within 2 s of the restart, not {took_s:.2f}")
 
 
 # ---- sluicectl client

@@ -6,7 +6,8 @@
 #include <sluice/dp/crypto.h>
 #include <sluice/proto/cookie.h>
 
-#define NB_RANDOM 1500u // datagrams of a flood, more than a queue holds
+// Datagrams of a flood: more than a queue of the session thread holds, or as many as that of a port.
+#define NB_RANDOM (WG_ARRIVAL == PATH_ALTERNATE ? 1500u : 1000u)
 
 static uint32_t seed = 2463534242u;
 

@@ -22,6 +22,7 @@
 #define NB_INBOX 512u
 
 struct wg wg;
+enum path_arrival wg_arrival = WG_ARRIVAL;
 struct wg_device alice = { .inner = "10.90.0.5", .port = 40000 };
 struct wg_device bob = { .inner = "10.90.0.6", .port = 40100, .has_psk = true };
 struct wg_device mallory = { .inner = "10.90.0.7", .port = 40200 };
@@ -278,6 +279,7 @@ wg_begin(void)
 	wg.pop = path_add_conf(&how);
 	CU_ASSERT_EQUAL_FATAL(sl_tables_create(path_dp(wg.pop), &tables, &wg.sessions), 0);
 	path_host(wg.pop, 0, packet_ip(DEVICE), MAC);
+	path_arrive(wg.pop, 0, wg_arrival);
 	strcpy(state_dir, "/tmp/wgclient-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(state_dir));
 	if (sl_config_load_string(pop_conf, "t.conf", SL_CONFIG_SKIP_FILES, &wg.config, &errors) !=

@@ -50,6 +50,12 @@ struct wg {
 extern struct wg wg;
 extern struct wg_device alice, bob, mallory; // mallory is not configured
 
+// Which worker's queue datagrams arrive at; of programs that are built for one, WG_ARRIVAL.
+extern enum path_arrival wg_arrival;
+#ifndef WG_ARRIVAL
+#define WG_ARRIVAL PATH_ALTERNATE
+#endif
+
 void wg_begin(void);
 // The same with `nb` more devices, all configured: 10.91.0.0 and on, ports 1024 and on.
 #define WG_CROWD_MAX 10000u

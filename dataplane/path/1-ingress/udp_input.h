@@ -90,6 +90,8 @@ udp_input_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return edge;
 	sl_meta(m)->outer_ecn = ip->type_of_service & 3;
 	edge = udp_input_sort(w->net, m);
+	if (unlikely(edge == SL_UDP_PUNT))
+		sl_meta(m)->worker = (uint8_t)w->idx;
 	if (unlikely(edge == SL_UDP_PUNT || sl_is_resolver(w->net, ip->dst_addr)) &&
 	    !sl_udp_is_intact(m))
 		return SL_UDP_CHECKSUM;

@@ -41,7 +41,7 @@ ahead_session(const struct sl_worker *w, struct opening *o)
 		return;
 	o->session = &w->sessions->sessions[o->keypair->session];
 	rte_prefetch0(o->session);
-	rte_prefetch0_write(&o->session->lanes[0]);
+	rte_prefetch0_write(&o->session->lanes[w->idx]);
 }
 
 static inline void

@@ -2,8 +2,8 @@
 //   udp_input | mailbox_rx -> wireguard_open -> client_input | fragment_input | handover | punt
 // On entry the mbuf is an outer IPv4/UDP packet at L3 whose payload has a first octet of 4. On exit to
 // client_input it is the inner IPv4 packet, held to the rules of ip4_input and trimmed of padding;
-// meta->port is SL_PORT_WIREGUARD, meta->client and meta->session say whose it is. A datagram of a
-// session that another worker owns goes there unopened. One under an index that nobody has is shown
+// meta->port is SL_PORT_WIREGUARD, meta->client and meta->session say whose it is. A datagram under a
+// key that another worker owns goes there unopened. One under an index that nobody has is shown
 // to the session thread, a few times a second and source: it may be a client from before a restart.
 #include "wireguard_ahead.h"
 #include "wireguard_inner.h"
@@ -81,8 +81,8 @@ wireguard_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening 
 		    SL_SESSION_CLIENT
 	    ))
 		return NO_SESSION;
-	if (o->session->worker != w->idx) {
-		meta->worker = (uint8_t)o->session->worker;
+	if (o->keypair->worker != w->idx) {
+		meta->worker = (uint8_t)o->keypair->worker;
 		meta->stage = SL_STAGE_WIREGUARD;
 		return HANDOVER;
 	}
@@ -154,7 +154,7 @@ wireguard_open_finish(
 	const struct rte_ipv4_hdr *outer = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(outer + 1);
 	struct sl_keypair_lane *lane = &o->keypair->lanes[0];
-	struct sl_lane_endpoint *e = &o->session->lanes[0];
+	struct sl_lane_endpoint *e = &o->session->lanes[w->idx];
 	struct sl_meta *meta = sl_meta(m);
 
 	if (unlikely(!op->authentic))
@@ -163,8 +163,10 @@ wireguard_open_finish(
 	    SL_REPLAY_FRESH)
 		return REPLAYED;
 	// From here on answers may be sealed with it; the session thread hears of it a little later.
-	if (unlikely(sl_keypair_confirm(o->keypair)))
-		e->proved_index = o->index;
+	if (unlikely(sl_keypair_confirm(o->keypair))) {
+		e->index = o->index;
+		atomic_store_explicit(&o->session->proved, o->index, memory_order_release);
+	}
 	if (unlikely(e->remote != outer->src_addr || e->remote_port != udp->src_port) &&
 	    is_latest(o->session, o))
 		move_endpoint(w, e, outer);

@@ -1,8 +1,10 @@
 // wireguard_seal: encrypt packets for WireGuard clients and put the outer headers in front.
-//   client_output | mailbox_rx -> wireguard_seal -> ip4_output | handover
+//   client_output | mailbox_rx -> wireguard_seal -> ip4_output | handover | punt
 // On entry the mbuf is a finished IPv4 packet at L3 for meta->client, or an empty one, a keepalive of
-// the session thread's. On exit it is an outer IPv4/UDP packet at L3. A packet of a session that
+// the session thread's. On exit it is an outer IPv4/UDP packet at L3. A packet for a key that
 // another worker owns goes there first. DF is set: WireGuard leaves no fragmentation to the underlay.
+#include "wireguard_key.h"
+#include "wireguard_keyless.h"
 #include "wireguard_session.h"
 
 #include <sluice/dp/buffer.h>
@@ -29,6 +31,7 @@ enum edge {
 	TOO_BIG,
 	NO_ROOM,
 	HANDOVER,
+	PUNT,
 	OUTPUT,
 	COUNT
 };
@@ -41,6 +44,7 @@ static const char *const edges[COUNT] = {
 	[TOO_BIG] = "too_big",
 	[NO_ROOM] = "wireguard_seal_no_room",
 	[HANDOVER] = "handover",
+	[PUNT] = "punt",
 	[OUTPUT] = "output",
 };
 
@@ -50,42 +54,14 @@ struct sealing {
 	bool is_empty;
 };
 
-// The newest keypair that may seal: the one the session thread has published, or, for the moment
-// before it learns that a client has proved a newer one, that one.
-static inline struct sl_keypair *
-keypair_of(struct sl_worker *w, struct sl_session *session)
+// Without a key or a place to send to: somebody else may know how to get one.
+static inline enum edge
+without_key(struct sl_worker *w, struct sl_meta *meta, const struct sealing *s)
 {
-	struct sl_keypair *current = atomic_load_explicit(&session->current, memory_order_acquire);
-	struct sl_lane_endpoint *e = &session->lanes[0];
-	struct sl_keypair *proved;
-
-	if (likely(current != NULL && current->local_index == e->proved_index))
-		return current;
-	if (e->proved_index == 0)
-		return current;
-	proved = sl_sessions_keypair(w->sessions, e->proved_index);
-	if (proved != NULL && proved->local_index == e->proved_index &&
-	    proved->session == session->id &&
-	    (current == NULL || current->created_ns < proved->created_ns))
-		return proved;
-	e->proved_index = current == NULL ? 0 : current->local_index;
-	return current;
-}
-
-// A keepalive says where to, for a session that was set up from our side.
-static inline void
-take_endpoint(struct sl_worker *w, const struct sl_meta *meta, struct sl_lane_endpoint *e)
-{
-	const struct sl_route *route;
-
-	if (meta->next_hop == 0)
-		return;
-	route = sl_net_route(w->net, meta->next_hop);
-	e->remote = meta->next_hop;
-	e->local = meta->resolved;
-	e->remote_port = (rte_be16_t)(meta->token >> 16);
-	e->local_port = (rte_be16_t)meta->token;
-	e->mtu_bytes = route == NULL ? 0 : w->net->ports[route->port].mtu_bytes;
+	s->endpoint->wanted_pkts++;
+	if (!s->is_empty && wireguard_is_shown(w, meta))
+		return PUNT;
+	return s->endpoint->remote == 0 ? NO_ENDPOINT : NO_KEY;
 }
 
 // Octets of packet and padding that one datagram to the client can hold.
@@ -134,35 +110,33 @@ wireguard_seal_prepare(
 )
 {
 	struct sl_meta *meta = sl_meta(m);
-	bool is_empty = rte_pktmbuf_data_len(m) == 0;
 	struct sl_session *session = session_of(w, meta);
-	struct sl_keypair *keypair;
+	struct sl_keypair *newest, *keypair;
+	uint16_t owner;
 
 	if (unlikely(session == NULL))
 		return NO_CLIENT;
-	if (session->worker != w->idx) {
-		meta->worker = (uint8_t)session->worker;
-		meta->stage = is_empty ? SL_STAGE_KEEPALIVE : SL_STAGE_TO_CLIENT;
+	newest = newest_of(w, session);
+	owner = owner_of(w, meta, session, newest);
+	if (owner != w->idx) {
+		meta->worker = (uint8_t)owner;
+		meta->stage = SL_STAGE_TO_SESSION;
 		return HANDOVER;
 	}
-	s->endpoint = &session->lanes[0];
-	if (is_empty)
-		take_endpoint(w, meta, s->endpoint);
-	keypair = keypair_of(w, session);
+	s->endpoint = &session->lanes[w->idx];
+	s->is_empty = rte_pktmbuf_data_len(m) == 0;
+	keypair = keypair_of(w, session, newest);
 	if (unlikely(
 		    keypair == NULL || !sl_keypair_may_seal(keypair, w->now_ns) ||
 		    s->endpoint->remote == 0
-	    )) {
-		s->endpoint->wanted_pkts++;
-		return s->endpoint->remote == 0 ? NO_ENDPOINT : NO_KEY;
-	}
+	    ))
+		return without_key(w, meta, s);
 	if (unlikely(rte_pktmbuf_data_len(m) > room_of(s->endpoint))) {
 		meta->token = room_of(s->endpoint);
 		return TOO_BIG;
 	}
 	s->ecn = 0;
-	s->is_empty = is_empty;
-	if (!is_empty) {
+	if (!s->is_empty) {
 		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
 
 		// As ip4_output does for those who come without WireGuard.

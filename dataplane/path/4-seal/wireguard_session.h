@@ -29,7 +29,7 @@ ahead_session(struct sl_worker *w, struct rte_mbuf *m)
 	if (unlikely(session == NULL))
 		return;
 	rte_prefetch0(session);
-	rte_prefetch0_write(&session->lanes[0]);
+	rte_prefetch0_write(&session->lanes[w->idx]);
 }
 
 static inline void

@@ -83,12 +83,13 @@ bool sl_service_names_ready(const struct sl_service *s);
 void sl_service_shutdown(struct sl_service *s);
 
 // For readiness, show and metrics; plain counts that may be read by the control thread.
-// What took how long. The first four are packets that waited here.
+// What took how long. The first five are packets that waited here.
 enum sl_wait {
 	SL_WAIT_NAME, // PoP: a query, for an assigned address on disk
 	SL_WAIT_OPEN, // connector: a new flow, for the address of its name
 	SL_WAIT_RESOLVE, // connector: a question of a client's, for the private DNS
 	SL_WAIT_ASK, // PoP: the same question, for the connector
+	SL_WAIT_KEY, // PoP: a packet for a WireGuard client, for a key
 	SL_WAIT_PRIVATE_DNS, // connector: a query, for a private DNS server
 	SL_WAIT_UPSTREAM_DNS, // PoP: a query, for an upstream server
 	SL_WAIT_PEER_HANDSHAKE, // a session with a peer: from asking, or from the answer, until confirmed

@@ -30,7 +30,7 @@ enum sl_stage {
 	SL_STAGE_QUERY, // a DNS query of our own to send from an allocated port -> query_out
 	SL_STAGE_ARP, // an ARP packet another worker received -> arp_input
 	SL_STAGE_SEARCH, // an OPEN passed round the workers -> flow_open
-	SL_STAGE_KEEPALIVE, // an empty packet for a WireGuard client -> wireguard_seal
+	SL_STAGE_TO_SESSION, // a packet, or an empty one, for a WireGuard session's owner -> wireguard_seal
 	SL_STAGE_ICMP, // an ICMP error for the owner of the flow or lane it is about -> icmp_error
 	SL_STAGE_PROBE, // a datagram's plaintext for the lane it was made for -> tunnel_seal
 	SL_STAGE_STREAM, // a TCP segment of our own toward a DNS server -> stream_out
@@ -49,6 +49,7 @@ enum sl_punt {
 	SL_PUNT_REFUSED, // a query of our own did not reach its server, says ICMP
 	SL_PUNT_RECORD, // RESOLVE, HEARTBEAT or LANE for the session thread; mbuf at the record
 	SL_PUNT_UNKNOWN_INDEX, // WireGuard data under an index that nobody has, mbuf at L3
+	SL_PUNT_NO_KEY, // a packet for a WireGuard client without a key in force, mbuf at L3
 };
 
 struct sl_meta {
@@ -58,7 +59,7 @@ struct sl_meta {
 	uint8_t stage; // sender -> mailbox_rx: enum sl_stage
 	uint8_t punt; // node -> session thread: enum sl_punt
 	uint16_t stages_done; // handover -> handover: bit per enum sl_stage handed over already
-	uint8_t worker; // node -> handover: destination worker
+	uint8_t worker; // node -> handover: destination worker; udp_input -> session thread: it came by
 	uint8_t l4_offset; // ip4_input -> all: octets from L3 to L4
 	uint8_t protocol; // ip4_input -> all: IPPROTO_*
 	uint8_t tos; // record_input, ip4_input -> output: inner TOS

@@ -25,7 +25,8 @@ enum sl_session_kind {
 #define SL_NO_SESSION UINT32_MAX
 
 // Where datagrams of one lane go. Owned by the lane's worker once published: it alone moves it, on
-// authenticated data only.
+// authenticated data only. A WireGuard client's session has a lane for each worker, worker k's the k-th:
+// that of the keypair's worker is the one in use.
 struct sl_lane_endpoint {
 	rte_be32_t remote; // underlay address of the peer
 	rte_be32_t local;
@@ -38,7 +39,7 @@ struct sl_lane_endpoint {
 	uint64_t sealed_pkts; // client: keepalives apart
 	uint64_t opened_empty_pkts; // client: keepalives
 	uint64_t wanted_pkts; // client: not sealed for want of a key or an endpoint
-	uint32_t proved_index; // client: the newest keypair the peer has proved to hold; 0: none
+	uint32_t index; // client: local, of the keypair that was used last; 0: none
 	uint32_t sealed_at; // client: sl_session_tick() of the last
 } __rte_cache_aligned;
 static_assert(sizeof(struct sl_lane_endpoint) == RTE_CACHE_LINE_SIZE, "one line a lane");
@@ -94,7 +95,11 @@ struct sl_session {
 	uint16_t peer_workers;
 	uint32_t id;
 	uint32_t client; // SL_SESSION_CLIENT: client id
-	uint16_t worker; // SL_SESSION_CLIENT: the one that seals and opens
+	// SL_SESSION_CLIENT: local index of the newest keypair that the client has proved to hold; 0: none.
+	// The worker that opened the first datagram under it: w, the session thread for what it asked for.
+	atomic_uint proved;
+	atomic_ushort
+		worker; // SL_SESSION_CLIENT: of the newest keypair in force, or to be of the first
 	uint32_t weight; // PoP: share of new flows
 	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
 	atomic_uint_fast64_t established_ns;
@@ -106,6 +111,17 @@ struct sl_session {
 	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
 	struct sl_lane_port ports[SL_WIRE_MAX_LANES]; // likewise
 } __rte_cache_aligned;
+
+static_assert(SL_WIRE_MAX_LANES >= 64, "a client's session has a lane for each worker");
+
+// The lane that says where the peer is and when it was heard.
+static inline const struct sl_lane_endpoint *
+sl_session_lane(const struct sl_session *s)
+{
+	bool is_client = atomic_load_explicit(&s->kind, memory_order_relaxed) == SL_SESSION_CLIENT;
+
+	return &s->lanes[is_client ? atomic_load_explicit(&s->worker, memory_order_relaxed) : 0];
+}
 
 #define SL_INDEX_WAYS 4u // previous, current, next and one at rest
 

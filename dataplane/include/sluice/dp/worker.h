@@ -122,6 +122,14 @@ struct sl_unknown_sources {
 	uint32_t until_ds[SL_UNKNOWN_SOURCES]; // not again before
 };
 
+// Clients for whom a packet was lately shown to the session thread for want of a key, by hash.
+#define SL_KEYLESS_CLIENTS 512u
+struct sl_keyless_clients {
+	struct sl_bucket bucket;
+	uint32_t until_ds[SL_KEYLESS_CLIENTS]; // not more than a few before
+	uint8_t nb_shown[SL_KEYLESS_CLIENTS];
+};
+
 struct sl_dp;
 struct sl_hash_key;
 struct sl_flow_table;
@@ -198,6 +206,7 @@ struct sl_worker {
 	struct sl_bucket error_bucket; // ICMP errors passed on a second
 	struct sl_bucket mtu_bucket; // fragmentation-needed about our own datagrams a second
 	struct sl_unknown_sources unknown; // worker: rw; WireGuard data under unknown indices
+	struct sl_keyless_clients keyless; // worker: rw; packets for clients without a key
 	bool wake_session; // worker: rw; this walk punted something
 	bool wake_stream; // worker: rw; this walk queued something for the stream thread
 	uint32_t stream_flows[SL_STREAM_SOCKETS]; // worker: rw; flow of each socket toward a server

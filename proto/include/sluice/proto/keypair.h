@@ -10,7 +10,8 @@
 // A worker seals:  sl_keypair_may_seal, sl_keypair_take_counter(s), header, nonce, AEAD.
 // A worker opens:  sl_keypair_is_expired, sl_replay_check, AEAD, then, if authentic,
 //                  sl_replay_commit and sl_keypair_confirm.
-// A WireGuard client's keypair has one lane, and the _wireguard forms of header and nonce.
+// A WireGuard client's keypair has one lane, which belongs to the worker named here, and the _wireguard
+// forms of header and nonce.
 #pragma once
 
 #include <assert.h>
@@ -61,6 +62,11 @@ struct sl_keypair {
 	uint64_t created_ns;
 	bool is_initiator;
 	uint8_t cipher; // enum sl_cipher, beside what is read anyway
+	uint16_t worker; // WireGuard: the one that opens and seals under it
+	// WireGuard, network order: where the peer answered us, and at which address of ours; 0: it was the
+	// peer that asked, and its first datagram will say.
+	uint32_t remote_be, local_be;
+	uint16_t remote_port_be, local_port_be;
 
 	// Set by the first worker that opens a datagram, read by the session thread and by workers: a
 	// responder may seal from then on.
