@@ -10,6 +10,11 @@
 #define TOKEN_BITS      20 // of a token's fraction
 #define HALF_OPEN_SHARE 8u
 #define HALF_OPEN_MIN   64u
+// Of those who are no clients of this node, together.
+#define OTHERS_REFUSALS_PER_S 10000u
+#define OTHERS_REFUSALS_BURST 2000u
+#define OTHERS_ERRORS_PER_S   1000u
+#define OTHERS_ERRORS_BURST   200u
 
 const char *
 sl_quota_text(enum sl_quota_verdict verdict)
@@ -426,4 +431,34 @@ sl_quota_sum(struct sl_dp *dp, enum sl_quota_subject subject, uint32_t id, struc
 				&r->refused[i], memory_order_relaxed
 			);
 	}
+}
+
+// ---- What is told -------------------------------------------------------------------------------
+
+bool
+sl_quota_refusal(struct sl_worker *w, uint32_t client)
+{
+	struct sl_quota_row *row = client == SL_NO_CLIENT ? NULL : sl_quota_client(w, client);
+
+	if (row == NULL)
+		return sl_bucket_take(
+			&w->reject_bucket,
+			OTHERS_REFUSALS_PER_S,
+			OTHERS_REFUSALS_BURST,
+			1,
+			w->now_ns
+		);
+	return sl_bucket_take(&row->refusals, SL_REFUSALS_PER_S, SL_REFUSALS_BURST, 1, w->now_ns);
+}
+
+bool
+sl_quota_error(struct sl_worker *w, uint32_t client)
+{
+	struct sl_quota_row *row = client == SL_NO_CLIENT ? NULL : sl_quota_client(w, client);
+
+	if (row == NULL)
+		return sl_bucket_take(
+			&w->error_bucket, OTHERS_ERRORS_PER_S, OTHERS_ERRORS_BURST, 1, w->now_ns
+		);
+	return sl_bucket_take(&row->errors, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns);
 }

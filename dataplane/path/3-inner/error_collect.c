@@ -118,7 +118,7 @@ error_collect_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	default:
 		break;
 	}
-	if (!sl_bucket_take(&w->error_bucket, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns))
+	if (!sl_quota_error(w, SL_NO_CLIENT))
 		return LIMITED;
 	return sl_error_to_record(w, m, f, index, &q) ? PACK : UNSENT;
 }

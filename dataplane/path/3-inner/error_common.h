@@ -5,11 +5,10 @@
 
 #include "flow_common.h"
 
+#include <sluice/dp/quota.h>
 #include <sluice/dp/reject.h>
 
 #define SL_QUOTE_MIN_BYTES 8u // transport octets every error quotes, RFC 792
-#define SL_ERRORS_PER_S    1000u // per worker
-#define SL_ERRORS_BURST    200u
 // A segment an error speaks of lies at most this far behind the last one sent (RFC 5927 section 4.1,
 // without knowing what is acknowledged).
 #define SL_IN_FLIGHT_BYTES (1u << 22)

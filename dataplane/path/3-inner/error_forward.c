@@ -60,7 +60,7 @@ error_forward_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return NO_FLOW;
 	if (!sl_quote_is_in_flight(&q, f->seq_down))
 		return NOT_IN_FLIGHT;
-	if (!sl_bucket_take(&w->error_bucket, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns))
+	if (!sl_quota_error(w, f->pop.client))
 		return LIMITED;
 	meta->client = f->pop.client;
 	return sl_error_to_record(w, m, f, index, &q) ? PACK : UNSENT;

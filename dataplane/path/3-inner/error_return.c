@@ -120,7 +120,7 @@ error_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return STALE;
 	if (!is_whole(f, &error))
 		return MALFORMED;
-	if (!sl_bucket_take(&w->error_bucket, SL_ERRORS_PER_S, SL_ERRORS_BURST, 1, w->now_ns))
+	if (!sl_quota_error(w, f->kind == SL_FLOW_CLIENT ? f->pop.client : SL_NO_CLIENT))
 		return LIMITED;
 	return tell(w, m, f, &error);
 }

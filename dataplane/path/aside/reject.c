@@ -2,17 +2,16 @@
 //   client_input, flow_forward, flow_open, ... -> reject -> client_output
 // On entry the mbuf is the client's IPv4 packet and meta->reason says why; on exit it is the answer,
 // from the address the client wrote to, which meta->resolved tells client_output.
-// Rate-limited per worker; what is over the limit is dropped in silence.
+// Rate-limited per client; what is over the limit is dropped in silence.
 #include <sluice/dp/flow.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/node.h>
+#include <sluice/dp/quota.h>
 #include <sluice/dp/reject.h>
 #include <sluice/dp/worker.h>
 
 #define ICMP_QUOTE_BYTES 8u // of the transport header, RFC 792
 #define TTL              64u
-#define REJECTS_PER_S    10000u // per worker
-#define REJECTS_BURST    2000u
 
 uint16_t
 sl_reject_icmp(uint8_t reason)
@@ -284,7 +283,7 @@ reject_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	struct sl_meta *meta = sl_meta(m);
 
-	if (!sl_bucket_take(&w->reject_bucket, REJECTS_PER_S, REJECTS_BURST, 1, w->now_ns))
+	if (!sl_quota_refusal(w, meta->client))
 		return LIMITED;
 	meta->resolved = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
 	if (!sl_reject_packet(m, meta->l4_offset, meta->reason, (uint16_t)meta->token))

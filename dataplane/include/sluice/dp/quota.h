@@ -65,6 +65,8 @@ struct sl_quota_row {
 	_Atomic uint64_t refused[SL_QUOTA_VERDICTS];
 	_Atomic uint64_t denied; // packets that asked for a flow in vain, for whatever reason
 	_Atomic uint64_t bytes_up, bytes_down; // of flows that are over
+	struct sl_bucket refusals; // its worker alone: RST and ICMP errors of our own to it
+	struct sl_bucket errors; // its worker alone: ICMP errors passed on to it or from it
 } __rte_cache_aligned;
 
 #define SL_QUOTA_PAGE_ROWS 256u
@@ -119,6 +121,18 @@ enum sl_quota_verdict sl_quota_new_name(struct sl_worker *w, uint32_t client);
 uint32_t sl_quota_dns_budget(struct sl_worker *w, uint32_t client);
 // Owning worker: it got one. What is beyond the budget is owed.
 void sl_quota_dns_answered(struct sl_worker *w, uint32_t client, uint32_t nb_bytes);
+
+// What one client is told of its refused packets, and what errors are passed on for it, a second. Each
+// has its own, so that a client that floods takes nothing from another.
+#define SL_REFUSALS_PER_S 2000u
+#define SL_REFUSALS_BURST 1000u
+#define SL_ERRORS_PER_S   500u
+#define SL_ERRORS_BURST   100u
+
+// Owning worker: may this client (SL_NO_CLIENT: whoever else sent the packet, a private host or a
+// stranger, all of whom share the worker's) be told of one more refusal; may one more ICMP error pass?
+bool sl_quota_refusal(struct sl_worker *w, uint32_t client);
+bool sl_quota_error(struct sl_worker *w, uint32_t client);
 
 // Owning worker: a client's flow begins to stand, or is about to be deleted.
 void sl_quota_flow_begins(struct sl_worker *w, const struct sl_flow *f);
