@@ -64,6 +64,7 @@ confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event
 	session->nb_lanes = keypair->nb_lanes;
 	session->peer_workers = keypair->peer_workers;
 	session->has_tickets = (event->agreement.capabilities & SL_HELLO_TICKETS) != 0;
+	session->knows_df = (event->agreement.capabilities & SL_HELLO_DF) != 0;
 	memcpy(session->public_key, e->public_key, sizeof(session->public_key));
 	if (!e->is_up) {
 		// Endpoints first: a worker that sees the key must know where to send.

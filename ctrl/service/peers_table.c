@@ -168,7 +168,7 @@ peers_create(struct sl_service *s, const struct sl_service_conf *conf)
 		.nb_workers = (uint16_t)sl_dp_nb_workers(s->dp),
 		.incarnation = service_random(NULL),
 		.ciphers = SL_HELLO_AES | SL_HELLO_CHACHA20,
-		.capabilities = SL_HELLO_TICKETS,
+		.capabilities = SL_HELLO_TICKETS | SL_HELLO_DF,
 	};
 	s->sessions->incarnation = p->local.hello.incarnation;
 	memcpy(s->sessions->public_key,

@@ -343,6 +343,7 @@ install(struct sl_sessions *sessions, const struct sl_transport_key *t)
 	s->peer_workers = t->peer_workers;
 	s->weight = 1;
 	s->has_tickets = !conf.no_tickets;
+	s->knows_df = !conf.no_df;
 	memset(s->public_key, 0xcc, sizeof(s->public_key)
 	); // of the other end; the PoP's view counts
 	atomic_store(&s->kind, SL_SESSION_TUNNEL);

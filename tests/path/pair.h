@@ -90,6 +90,7 @@ struct pair_conf {
 	bool serves_tcp; // DNS over TCP; the test is the stream thread
 	bool no_tickets; // one end is of a version that does not know them
 	bool searches_ports; // the connector looks for source ports that lead its lanes home
+	bool no_df; // one end is of a version that does not know of DF
 };
 
 void pair_begin(const struct pair_conf *conf);

@@ -178,7 +178,8 @@ test_errors(void)
 static const struct sl_test_case cases[] = {
 	{ "B3: refusals are limited for each client, and a flood of one takes none from another",
 	  test_limit },
-	{ "B3: each refused packet is in the flow log's counts, told or not, in few lines", test_log },
+	{ "B3: each refused packet is in the flow log's counts, told or not, in few lines",
+	  test_log },
 	{ "B6: ICMP errors are limited for each client, and a flood of one takes none from another",
 	  test_errors },
 };

@@ -186,7 +186,14 @@ flow_collect_verdict(struct sl_worker *w, struct rte_mbuf *m, uint32_t index)
 	if (unlikely(f->pkts_down == 0))
 		sl_tally_reached(w, index, SL_TALLY_CONNECT);
 	sl_flow_seen(f, w, SL_DOWN, (uint16_t)(l4_bytes + sizeof(struct rte_ipv4_hdr)));
-	sl_flow_to_record(m, meta, f, sl_flow_id(w->flows, index), send);
+	sl_flow_to_record(
+		&w->sessions->sessions[f->link.session],
+		m,
+		meta,
+		f,
+		sl_flow_id(w->flows, index),
+		send
+	);
 	return PACK;
 }
 

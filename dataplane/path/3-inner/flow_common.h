@@ -122,10 +122,20 @@ sl_flow_make_headroom(struct rte_mbuf *m, uint16_t nb_bytes)
 	return true;
 }
 
+// The flag that tells the far end of a packet's DF (RFC 1191, RFC 6864), where it is not the usual one.
+static inline uint8_t
+sl_flow_df_flag(const struct sl_session *s, const struct rte_ipv4_hdr *ip)
+{
+	bool is_set = (ip->fragment_offset & SL_IP4_DF) != 0;
+
+	return is_set != (ip->next_proto_id == IPPROTO_TCP) && s->knows_df ? SL_RECORD_ODD_DF : 0;
+}
+
 // Turn the packet at L3 into a record: strip its transport part to what is carried, put a DATA header
 // before it (and an ACCEPT before that, when due). TOS and TTL go to meta.
 static inline void
 sl_flow_to_record(
+	const struct sl_session *s,
 	struct rte_mbuf *m,
 	struct sl_meta *meta,
 	const struct sl_flow *f,
@@ -136,7 +146,8 @@ sl_flow_to_record(
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	uint8_t *l4 = (uint8_t *)(uintptr_t)ip + meta->l4_offset;
 	uint16_t l4_bytes = (uint16_t)(rte_be_to_cpu_16(ip->total_length) - meta->l4_offset);
-	uint8_t flags = sl_rec_tos_ttl_flag(ip->type_of_service, ip->time_to_live);
+	uint8_t flags = sl_rec_tos_ttl_flag(ip->type_of_service, ip->time_to_live) |
+		sl_flow_df_flag(s, ip);
 	struct sl_rec rec = { .type = SL_RECORD_DATA,
 			      .flags = flags,
 			      .generation = f->link.peer_generation,
@@ -205,6 +216,7 @@ sl_flow_restore(
 	uint16_t l4_bytes = (uint16_t)(rec->nb_bytes + skip);
 	struct sl_meta *meta = sl_meta(m);
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(l4 - sizeof(*ip));
+	bool is_odd = (rec->flags & SL_RECORD_ODD_DF) != 0;
 
 	if (rec->ttl <= 1)
 		return false;
@@ -223,7 +235,7 @@ sl_flow_restore(
 		(uint16_t)(l4_bytes + sizeof(*ip)),
 		rec->tos,
 		(uint8_t)(rec->ttl - 1),
-		out->protocol == IPPROTO_TCP ? SL_IP4_DF : 0
+		is_odd != (out->protocol == IPPROTO_TCP) ? SL_IP4_DF : 0
 	);
 	ip->packet_id = rte_cpu_to_be_16(w->ip_id);
 	w->ip_id = w->ip_id == w->ip_id_last ? w->ip_id_first : (uint16_t)(w->ip_id + 1);

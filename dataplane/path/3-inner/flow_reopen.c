@@ -178,7 +178,8 @@ make_accept(struct sl_worker *w, const struct sl_flow *f)
 static void
 to_data(struct sl_worker *w, struct rte_mbuf *m, const struct reopening *r, const struct sl_flow *f)
 {
-	uint8_t flags = sl_rec_tos_ttl_flag(r->rec.tos, r->rec.ttl);
+	uint8_t flags = sl_rec_tos_ttl_flag(r->rec.tos, r->rec.ttl) |
+		(r->rec.flags & SL_RECORD_ODD_DF);
 	struct sl_rec data = { .type = SL_RECORD_DATA,
 			       .flags = flags,
 			       .generation = f->link.own_generation,

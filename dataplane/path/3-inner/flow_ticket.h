@@ -10,7 +10,9 @@
 
 // Turn the packet at L3 into the carried octets of its transport part.
 static inline void
-sl_flow_strip_alone(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
+sl_flow_strip_alone(
+	const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip
+)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
@@ -19,6 +21,7 @@ sl_flow_strip_alone(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip
 
 	meta->tos = ip->type_of_service;
 	meta->ttl = ip->time_to_live;
+	meta->record_flags = sl_flow_df_flag(s, ip);
 	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
 	m->data_len = (uint16_t)(l4_bytes - (body - l4));
 	m->pkt_len = m->data_len;
@@ -35,7 +38,7 @@ sl_flow_put_reopen(
 	const uint8_t *ticket
 )
 {
-	uint8_t flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl);
+	uint8_t flags = sl_rec_tos_ttl_flag(meta->tos, meta->ttl) | meta->record_flags;
 	struct sl_reopen reopen = { .flow = own_flow,
 				    .generation = link->own_generation,
 				    .ticket = ticket };
@@ -76,7 +79,7 @@ sl_flow_try_reopen(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, u
 	// What is never answered is freed as an orphan, so only the first counts as a sign of life.
 	if (reopen == SL_REOPEN_FIRST)
 		f->last_seen_ds = w->now_ds;
-	sl_flow_strip_alone(m, sl_meta(m), f->sum_strip);
+	sl_flow_strip_alone(s, m, sl_meta(m), f->sum_strip);
 	sl_flow_put_reopen(m, sl_meta(m), &f->link, sl_flow_id(w->flows, index), ticket);
 	return true;
 }

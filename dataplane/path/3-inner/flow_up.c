@@ -83,7 +83,7 @@ derive_flow_key(
 
 // Turn the packet at L3 into the carried octets of its transport part; TOS and TTL go to meta.
 static void
-strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
+strip(const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
@@ -92,6 +92,7 @@ strip(struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
 
 	meta->tos = ip->type_of_service;
 	meta->ttl = ip->time_to_live;
+	meta->record_flags = sl_flow_df_flag(s, ip);
 	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
 	m->data_len = (uint16_t)(l4_bytes - (body - l4));
 	m->pkt_len = m->data_len;
@@ -136,7 +137,7 @@ sl_flow_up_open(
 	struct sl_rec rec = { .type = SL_RECORD_OPEN };
 	uint8_t *p;
 
-	strip(m, meta, f->sum_strip);
+	strip(&w->sessions->sessions[f->link.session], m, meta, f->sum_strip);
 	rec.tos = meta->tos;
 	rec.ttl = meta->ttl;
 	if (!find_destination(w, f, &destination))
@@ -153,7 +154,7 @@ sl_flow_up_open(
 		leave_behind(m, protocol, &rec);
 	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_open_bytes(destination.nb_bytes));
 	sl_open_put(p, &open);
-	rec.flags = sl_rec_tos_ttl_flag(rec.tos, rec.ttl);
+	rec.flags = sl_rec_tos_ttl_flag(rec.tos, rec.ttl) | meta->record_flags;
 	rec.nb_bytes = rte_pktmbuf_data_len(m);
 	sl_rec_put((uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_rec_head_bytes(rec.flags)), &rec);
 	meta->session = f->link.session;

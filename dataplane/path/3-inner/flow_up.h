@@ -118,7 +118,7 @@ sl_flow_up(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, uint32_t 
 		w->now_ds
 	);
 	if (likely(send == SL_SEND_DATA)) {
-		sl_flow_to_record(m, meta, f, 0, send);
+		sl_flow_to_record(session, m, meta, f, 0, send);
 		return SL_UP_PACK;
 	}
 	if (send == SL_SEND_OPEN)

@@ -79,7 +79,7 @@ static const struct walk walks[] = {
 	  { 0, 2, 0xf0, 0, 0, 0, 0, 0, 9, 9, 0, 0, 0x20, 1 },
 	  18,
 	  { SL_REC_SKIP, SL_REC_OK, SL_REC_END } },
-	{ "reserved flag makes a record unknown", { 0, 0, 0x01 }, 8, { SL_REC_SKIP, SL_REC_END } },
+	{ "the flag of an odd DF takes no octets", { 0, 0, 0x01 }, 8, { SL_REC_OK, SL_REC_END } },
 	{ "unknown and mandatory stops the datagram",
 	  { 0, 0, 0xf8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
 	  16,

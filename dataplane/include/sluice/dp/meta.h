@@ -79,7 +79,7 @@ struct sl_meta {
 	// destination that the client used itself
 	rte_be32_t resolved;
 	uint8_t outer_ecn; // udp_input -> record_input: for RFC 6040
-	uint8_t record_flags; // flow nodes -> tunnel_pack: enum sl_record_flag
+	uint8_t record_flags; // within a flow node, strip -> OPEN, REOPEN: enum sl_record_flag
 	uint8_t trail[SL_TRAIL_LEN]; // graph walk -> trace: node numbers, while a trace is armed
 	// stream thread -> client_output: the question that came by TCP, 0 for none; flow_collect -> stream
 	// thread: the socket that a server's segment is for

@@ -105,6 +105,7 @@ struct sl_session {
 	atomic_uint_fast64_t established_ns;
 	char name[64]; // of the peer, from the configuration
 	bool has_tickets; // peer knows TICKET and REOPEN
+	bool knows_df; // peer knows SL_RECORD_ODD_DF
 	uint8_t public_key[32]; // tunnel: of the peer
 
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];

@@ -8,6 +8,7 @@
 
 #define SL_HELLO_VERSION  1u
 #define SL_HELLO_TICKETS  0x01u // bit of `capabilities`: knows TICKET and REOPEN
+#define SL_HELLO_DF       0x02u // the same: knows SL_RECORD_ODD_DF
 #define SL_HELLO_AES      0x01u // bits of `ciphers`
 #define SL_HELLO_CHACHA20 0x02u
 

@@ -103,9 +103,7 @@ sl_rec_parse(const uint8_t *p, size_t left, struct sl_rec *rec, size_t *used)
 		.generation = (uint8_t)(head >> 32),
 		.ttl = SL_REC_TTL_DEFAULT,
 	};
-	if (__builtin_expect(
-		    rec->type > SL_RECORD_LAST || (rec->flags & SL_RECORD_RESERVED) != 0, 0
-	    ))
+	if (__builtin_expect(rec->type > SL_RECORD_LAST, 0))
 		return (rec->flags & SL_RECORD_MANDATORY) != 0 ? SL_REC_REFUSE : SL_REC_SKIP;
 	if ((rec->flags & SL_RECORD_TOS_TTL) != 0) {
 		if (length < SL_REC_TOS_TTL_BYTES)

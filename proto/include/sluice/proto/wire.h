@@ -57,7 +57,9 @@ enum sl_record_flag {
 	SL_RECORD_MANDATORY = 0x8, // unknown type: refuse the datagram's session with an error
 	SL_RECORD_TOS_TTL = 0x4, // 2 octets follow the header: TOS, TTL (absent: 0 and 64)
 	SL_RECORD_FRAGMENT = 0x2, // 4 octets follow: id 16, offset/8 13, reserved 2, more 1
-	SL_RECORD_RESERVED = 0x1,
+	// DATA, OPEN, REOPEN: the packet's DF is not what it mostly is, set for TCP and clear for the rest.
+	// Only toward a peer that said SL_HELLO_DF: others take the record for an unknown one.
+	SL_RECORD_ODD_DF = 0x1,
 };
 
 // Record header. `length` counts what follows these 8 octets. The flow id is the receiver's:
