@@ -119,6 +119,7 @@ sl_tables_destroy(struct sl_dp *dp, struct sl_sessions *sessions)
 	for (unsigned k = 0; k < sl_dp_nb_workers(dp); k++) {
 		struct sl_worker *w = sl_dp_worker(dp, k);
 
+		sl_waiting_free(w);
 		sl_flow_table_destroy(w->flows);
 		sl_nat_destroy(w->nat);
 		sl_quota_free(w->quota);

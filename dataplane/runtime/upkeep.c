@@ -363,6 +363,7 @@ sl_upkeep_tick(struct sl_worker *w)
 {
 	if (unlikely(atomic_load_explicit(&w->is_closing, memory_order_acquire)))
 		close_all(w);
+	sl_waiting_tick(w);
 	sweep(w);
 	sl_flow_events_tick(w, SL_DENIALS_DUE);
 	heartbeats(w);

@@ -179,9 +179,10 @@ test_longest(void)
 
 	pair_begin(NULL);
 	address = pair_resolve(GIT);
-	// No OPEN holds it, so the flow opens without it; the next one goes.
+	// No OPEN holds it: the flow opens without it, and it follows.
 	nb = build(CLIENT, address, IPPROTO_ICMP, 77, 0, UINT16_MAX - 20);
 	send_in_pieces(false, nb, 1480, IN_ORDER);
+	expect_payload(nb, pair_host_take_whole(got, &nb_fragments), 8);
 	CU_ASSERT_FALSE(pair_host_take(&p));
 	CU_ASSERT_EQUAL(pair_drops(pair.connector, "flow_open_ttl"), 1);
 	nb = build(CLIENT, address, IPPROTO_ICMP, 77, 0, UINT16_MAX - 20);

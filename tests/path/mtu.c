@@ -177,7 +177,8 @@ test_ids(void)
 
 static const struct sl_test_case cases[] = {
 	{ "B7: DF crosses both ways as it is, in OPEN and DATA, of every protocol", test_df },
-	{ "B7: with a peer that does not know of it TCP has DF and nothing else has", test_df_unknown },
+	{ "B7: with a peer that does not know of it TCP has DF and nothing else has",
+	  test_df_unknown },
 	{ "B7: DF of a host's packet survives the restart of the PoP", test_df_reopened },
 	{ "B7: what may not be cut is told what the private network's path carries", test_narrow },
 	{ "B7: packets that may be cut have identifiers of their own", test_ids },

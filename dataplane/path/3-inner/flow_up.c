@@ -99,8 +99,9 @@ strip(const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint
 	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
 }
 
-// A packet that leaves no room for its OPEN, in the buffer or in the record's length, stays behind:
-// the flow is opened with the least a packet can be and no time to live, so that it is not sent on.
+// A packet that leaves no room for its OPEN, in the buffer or in the record's length, stays behind until
+// the flow is accepted (waiting.h): the flow is opened with the least a packet can be and no time to live,
+// so that this is not sent on.
 static void
 leave_behind(struct rte_mbuf *m, uint8_t protocol, struct sl_rec *rec)
 {
@@ -126,6 +127,7 @@ sl_flow_up_open(
 	uint8_t protocol = (uint8_t)f->key.scope_protocol;
 	uint8_t flow_key[SL_FLOWKEY_BYTES];
 	struct destination destination;
+	struct rte_mbuf *copy = NULL;
 	struct sl_open open = {
 		.flow = sl_flow_id(w->flows, index),
 		.generation = f->link.own_generation,
@@ -137,11 +139,13 @@ sl_flow_up_open(
 	struct sl_rec rec = { .type = SL_RECORD_OPEN };
 	uint8_t *p;
 
+	if (!find_destination(w, f, &destination))
+		return SL_UP_UNSENT;
+	if (unlikely(sl_flow_l4_bytes(m, meta) >= SL_WAITING_L4_MIN))
+		copy = sl_waiting_copy(w, m);
 	strip(&w->sessions->sessions[f->link.session], m, meta, f->sum_strip);
 	rec.tos = meta->tos;
 	rec.ttl = meta->ttl;
-	if (!find_destination(w, f, &destination))
-		return SL_UP_UNSENT;
 	derive_flow_key(w, f, &destination, flow_key);
 	open.destination_kind = destination.kind;
 	open.destination = destination.octets;
@@ -150,8 +154,12 @@ sl_flow_up_open(
 		    sl_open_bytes(destination.nb_bytes) + rte_pktmbuf_data_len(m) >
 		    SL_TUNNEL_BODY_MAX_BYTES
 	    ) ||
-	    !sl_flow_make_headroom(m, SL_FLOW_HEADROOM))
+	    !sl_flow_make_headroom(m, SL_FLOW_HEADROOM)) {
 		leave_behind(m, protocol, &rec);
+		sl_waiting_keep(w, copy, index);
+	} else {
+		rte_pktmbuf_free(copy);
+	}
 	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_open_bytes(destination.nb_bytes));
 	sl_open_put(p, &open);
 	rec.flags = sl_rec_tos_ttl_flag(rec.tos, rec.ttl) | meta->record_flags;

@@ -10,6 +10,7 @@
 #include <sluice/dns/answer.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/timeouts.h>
+#include <sluice/dp/waiting.h>
 #include <sluice/proto/aead.h>
 #include <sluice/proto/limits.h>
 #include <stdatomic.h>
@@ -179,6 +180,9 @@ struct sl_worker {
 	uint16_t rx_next; // worker: rw; the pair whose turn is first
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
+	struct sl_waiting
+		waiting[SL_WAITING_PKTS]; // worker: rw; longest packets of flows that begin
+	unsigned nb_waiting;
 	uint16_t ip_id; // next of packets that may be cut; each worker has a range of its own
 	uint16_t ip_id_first, ip_id_last;
 	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
