@@ -21,7 +21,7 @@ _sluicectl()
 	"") words="show trace explain top health reload reopen drain client help --json --socket --help" ;;
 	show)
 		[ "$prev" = show ] &&
-			words="ports workers clients resources names sessions flows limits graph drops stats cpu"
+			words="ports workers clients resources names sessions peers flows limits graph drops stats cpu"
 		[ "$prev" = graph ] && words="dot"
 		;;
 	drain) [ "$prev" = drain ] && words="stay undo" ;;

@@ -134,12 +134,13 @@ static const char *
 session_state(struct daemon *d, const struct sl_session *s)
 {
 	uint64_t now_ns = sl_clock_ns(&d->clock), heard_ns = s->lanes[0].heard_ns;
+	uint64_t suspect_ns = d->config->timers.suspect_ms * SL_NS_PER_MS;
 
 	if (atomic_load(&s->current) == NULL)
 		return "down";
 	if (atomic_load(&s->draining))
 		return "draining: it takes no new flows";
-	if (now_ns > heard_ns && now_ns - heard_ns > SL_SUSPECT_MS * SL_NS_PER_MS)
+	if (now_ns > heard_ns && now_ns - heard_ns > suspect_ns)
 		return "silent: new flows avoid it";
 	return "up";
 }

@@ -155,6 +155,20 @@ tenant_name(const struct daemon *d, unsigned tenant)
 }
 
 static void
+collect_preference(struct daemon *d, const struct sl_session *s, struct sl_metric_text *text)
+{
+	const char *tenant = tenant_name(d, s->tenant);
+	const struct sl_preference *p = &s->preference;
+
+	sl_metric_put(text, SL_METRIC_PEER_LOAD, atomic_load(&p->load), tenant, s->name);
+	sl_metric_put(text, SL_METRIC_PEER_RTT, atomic_load(&p->rtt_ns), tenant, s->name);
+	if (d->config->node.role != SL_ROLE_POP)
+		return;
+	sl_metric_put(text, SL_METRIC_PEER_PREFERENCE, sl_preference_share(p), tenant, s->name);
+	sl_metric_put(text, SL_METRIC_PEER_CHANGES, atomic_load(&p->nb_changes), tenant, s->name);
+}
+
+static void
 collect_peer(struct daemon *d, const struct sl_session *s, struct sl_metric_text *text)
 {
 	const char *tenant = tenant_name(d, s->tenant);
@@ -170,6 +184,7 @@ collect_peer(struct daemon *d, const struct sl_session *s, struct sl_metric_text
 	sl_metric_put(text, SL_METRIC_PEER_DRAINING, atomic_load(&s->draining), tenant, s->name);
 	sl_metric_put(text, SL_METRIC_PEER_SEALED, sealed, tenant, s->name);
 	sl_metric_put(text, SL_METRIC_PEER_OPENED, opened, tenant, s->name);
+	collect_preference(d, s, text);
 	if (heard_ns != 0)
 		sl_metric_put(
 			text,

@@ -142,6 +142,7 @@ static const struct {
 	  "",
 	  "Tunnels to connectors, PoPs and WireGuard clients.",
 	  show_sessions },
+	{ "show peers", "", "How connectors share new flows, and the way to them.", show_peers },
 	{ "show flows",
 	  "[CLIENT|NAME|ADDRESS] [all]",
 	  "Conversations under way, and what failed within the last minute and why.",

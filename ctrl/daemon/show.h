@@ -37,6 +37,9 @@ char *show_services(const struct sl_config_services *services);
 // Seconds from a moment of the clock to now; null for 0.
 json_t *show_age(struct daemon *d, uint64_t then_ns);
 
+// "up", "silent" (new flows avoid it), "draining" or "down".
+const char *show_peer_state(struct daemon *d, const struct sl_session *s);
+
 // {"tables": [...]}; references are taken.
 json_t *show_tables(json_t *first, json_t *second);
 
@@ -64,6 +67,8 @@ show_names(void *arg, struct sl_api_request *request, unsigned nb_words, const c
 void show_sessions(
 	void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words
 );
+void
+show_peers(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words);
 void
 show_flows(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words);
 void

@@ -172,6 +172,7 @@ daemon_timeouts(const struct sl_config *c)
 		.udp_ds = c->timers.udp_s * scale_ds,
 		.dns_ds = c->timers.dns_s * scale_ds,
 		.icmp_ds = c->timers.icmp_s * scale_ds,
+		.suspect_ms = c->timers.suspect_ms,
 	};
 }
 

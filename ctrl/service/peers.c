@@ -96,6 +96,7 @@ static void
 send_heartbeat(struct sl_service *s, const struct entry *e)
 {
 	struct sl_heartbeat beat = { .state = sl_sessions_state(s->sessions),
+				     .load = sl_preference_own_load(sl_dp_worker(s->dp, 0)),
 				     .timestamp_ns = s->now_ns };
 	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
 

@@ -144,7 +144,8 @@ send_probe(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t ip_byt
 	uint16_t nb_bytes = (uint16_t)(ip_bytes - SL_TUNNEL_OVERHEAD_BYTES);
 	struct sl_heartbeat beat = {
 		.timestamp_ns = w->sessions->sessions[session].paths[lane].probe_ns,
-		.state = sl_sessions_state(w->sessions)
+		.state = sl_sessions_state(w->sessions),
+		.load = sl_preference_own_load(w),
 	};
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
 	uint8_t *p;

@@ -80,6 +80,8 @@ create_worker(
 	w->flows = create_flows(w, nb_flows, conf->nb_names != 0, core);
 	w->sessions = sessions;
 	w->timeouts = conf->timeouts;
+	if (w->timeouts.suspect_ms == 0)
+		w->timeouts.suspect_ms = SL_SUSPECT_MS;
 	// A PoP speaks UDP alone to anybody: nothing rests there.
 	w->nat = create_nat(conf, conf->nb_names != 0 ? nb_flows : 0);
 	w->quota = calloc(1, sizeof(*w->quota));

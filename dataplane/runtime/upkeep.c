@@ -309,12 +309,31 @@ ping(struct sl_worker *w, uint32_t session)
 	struct rte_mbuf *m = sl_upkeep_record(w, session, 0, SL_REC_HEARTBEAT_BYTES);
 	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
 				     .timestamp_ns = w->now_ns,
-				     .state = sl_sessions_state(w->sessions) };
+				     .state = sl_sessions_state(w->sessions),
+				     .load = sl_preference_own_load(w) };
 
 	if (m == NULL)
 		return;
 	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
 	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
+}
+
+static void
+beat(struct sl_worker *w, uint32_t session)
+{
+	struct sl_session *s = &w->sessions->sessions[session];
+	bool is_up = atomic_load_explicit(&s->current, memory_order_relaxed) != NULL;
+
+	if (w->idx == 0)
+		sl_preference_look(
+			&s->preference, !is_up || sl_preference_is_silent(w, s), w->now_ns
+		);
+	if (!is_up)
+		return;
+	if (w->idx == 0)
+		ping(w, session);
+	sl_path_mtu_probe(w, session);
+	sl_lane_port_report(w, session);
 }
 
 // Lane 0 of every session belongs to worker 0, which so keeps all of them alive. Each worker asks
@@ -329,17 +348,10 @@ heartbeats(struct sl_worker *w)
 	if (end == 0)
 		end = w->sessions->nb_sessions;
 	w->next_beat_ns = w->now_ns + SL_HEARTBEAT_MS * SL_NS_PER_MS;
-	for (uint32_t i = 0; i < end; i++) {
-		const struct sl_session *s = &w->sessions->sessions[i];
-
-		if (atomic_load_explicit(&s->kind, memory_order_relaxed) == SL_SESSION_TUNNEL &&
-		    atomic_load_explicit(&s->current, memory_order_relaxed) != NULL) {
-			if (w->idx == 0)
-				ping(w, i);
-			sl_path_mtu_probe(w, i);
-			sl_lane_port_report(w, i);
-		}
-	}
+	for (uint32_t i = 0; i < end; i++)
+		if (atomic_load_explicit(&w->sessions->sessions[i].kind, memory_order_relaxed) ==
+		    SL_SESSION_TUNNEL)
+			beat(w, i);
 }
 
 // End a share of the flows: as many as the worker's own mailbox takes.

@@ -6,6 +6,7 @@
 
 #include <sluice/dp/admission.h>
 #include <sluice/dp/flow_life.h>
+#include <sluice/dp/preference.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/tally.h>
 #include <sluice/dp/trace.h>
@@ -65,38 +66,6 @@ refuse(struct sl_worker *w, struct sl_meta *meta, const struct asking *a, uint8_
 	return REJECT;
 }
 
-// A session of the network for a new flow: up, not draining, heard of lately, by weight.
-static uint32_t
-pick_session(const struct sl_worker *w, uint32_t network, uint64_t hash)
-{
-	const struct sl_network *n = &w->snapshot->networks[network];
-	uint32_t usable[SL_NETWORK_PEERS], total = 0, at;
-	unsigned nb = 0;
-
-	for (unsigned i = 0; i < n->nb_sessions; i++) {
-		const struct sl_session *s = &w->sessions->sessions[n->sessions[i]];
-
-		if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL ||
-		    atomic_load_explicit(&s->draining, memory_order_relaxed) ||
-		    // Another worker heard it, by a clock it may have read after this one.
-		    s->lanes[0].heard_ns + SL_SUSPECT_MS * SL_NS_PER_MS < w->now_ns)
-			continue;
-		usable[nb++] = n->sessions[i];
-		total += RTE_MAX(s->weight, 1u);
-	}
-	if (nb == 0)
-		return SL_NO_SESSION;
-	at = (uint32_t)(((hash >> 32) * total) >> 32);
-	for (unsigned i = 0; i < nb; i++) {
-		uint32_t weight = RTE_MAX(w->sessions->sessions[usable[i]].weight, 1u);
-
-		if (at < weight)
-			return usable[i];
-		at -= weight;
-	}
-	return usable[nb - 1];
-}
-
 // A lane of this worker's, so that sealing needs no hand-over; any lane when it has none.
 static uint16_t
 pick_lane(const struct sl_worker *w, uint32_t session, uint64_t hash)
@@ -154,7 +123,7 @@ admit(struct sl_worker *w, struct sl_meta *meta, struct asking *a)
 		meta->reason = SL_CLOSE_SHUTDOWN;
 		if (atomic_load_explicit(&w->sessions->draining, memory_order_relaxed))
 			return SL_NO_FLOW;
-		session = pick_session(
+		session = sl_preference_pick(
 			w, a->choice.network, sl_hash(w->owner_key, key, sizeof(*key))
 		);
 		meta->reason = SL_LOCAL_NO_CONNECTOR;

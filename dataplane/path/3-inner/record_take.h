@@ -54,6 +54,15 @@ record_take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec 
 	return sl_flow_answer_unknown(m, rec) ? RECORD_ANSWERED : RECORD_STALE;
 }
 
+static inline void
+record_note_state(struct sl_session *s, const struct sl_heartbeat *beat)
+{
+	bool is_draining = (beat->state & SL_HEARTBEAT_DRAINING) != 0;
+
+	atomic_store_explicit(&s->draining, is_draining, memory_order_relaxed);
+	atomic_store_explicit(&s->preference.load, beat->load, memory_order_relaxed);
+}
+
 // A ping goes back as a pong on the lane it came by; a pong has done its work by
 // arriving, unless it answers a probe of the path.
 static inline enum record_taken
@@ -68,15 +77,13 @@ record_take_heartbeat(struct sl_worker *w, struct rte_mbuf *m, const struct sl_r
 		struct sl_session *s = &w->sessions->sessions[meta->session];
 
 		sl_path_mtu_pong(&s->lanes[meta->lane], &s->paths[meta->lane], &beat, w->now_ns);
+		if (meta->lane == 0)
+			sl_preference_pong(&s->preference, &beat, w->now_ns);
 		return RECORD_TAKEN;
 	}
 	// Said in every ping; those of lane 0 come each 100 ms, in order.
 	if (meta->lane == 0)
-		atomic_store_explicit(
-			&w->sessions->sessions[meta->session].draining,
-			(beat.state & SL_HEARTBEAT_DRAINING) != 0,
-			memory_order_relaxed
-		);
+		record_note_state(&w->sessions->sessions[meta->session], &beat);
 	beat.is_pong = true;
 	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
 	m->data_len = SL_REC_HEARTBEAT_BYTES;

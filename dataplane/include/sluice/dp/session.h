@@ -8,6 +8,7 @@
 #include <rte_common.h>
 
 #include <assert.h>
+#include <sluice/dp/preference.h>
 #include <sluice/proto/record.h>
 #include <sluice/proto/wire.h>
 #include <stdatomic.h>
@@ -106,6 +107,8 @@ struct sl_session {
 	char name[64]; // of the peer, from the configuration
 	bool has_tickets; // peer knows TICKET and REOPEN
 	bool knows_df; // peer knows SL_RECORD_ODD_DF
+	struct sl_preference
+		preference; // PoP: who gets new flows; on a connector, what its PoPs say
 	uint8_t public_key[32]; // tunnel: of the peer
 
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];

@@ -11,4 +11,5 @@ struct sl_timeouts {
 	uint32_t udp_ds;
 	uint32_t dns_ds; // UDP to port 53, and queries of our own
 	uint32_t icmp_ds;
+	uint32_t suspect_ms; // a peer silent for longer gets no new flows
 };

@@ -1,0 +1,150 @@
+#include <sluice/dp/flow_table.h>
+#include <sluice/dp/preference.h>
+#include <sluice/dp/session.h>
+#include <sluice/dp/snapshot.h>
+#include <sluice/dp/worker.h>
+
+#define HOLD_NS     (SL_PREFERENCE_HOLD_S * SL_NS_PER_S)
+#define RTT_MAX_NS  (10 * SL_NS_PER_S) // what claims to be older is no answer to a ping of ours
+#define RTT_SMOOTH  8u // RFC 6298: an eighth of each new one
+
+unsigned
+sl_preference_of_load(uint16_t load)
+{
+	uint32_t room = SL_LOAD_MAX - load;
+
+	if (load <= SL_LOAD_EASY)
+		return SL_PREFERENCE_FULL;
+	return 1 + room * (SL_PREFERENCE_FULL - 1) / (SL_LOAD_MAX - SL_LOAD_EASY);
+}
+
+// What it should be. A step of one eighth is not worth a change, but the last one back to all is.
+static unsigned
+wanted_share(const struct sl_preference *p, uint64_t now_ns)
+{
+	unsigned share = sl_preference_share(p);
+	unsigned by_load = sl_preference_of_load(atomic_load(&p->load));
+
+	if (p->doubted_ns != 0 && now_ns - p->doubted_ns < HOLD_NS)
+		return 0;
+	if (share != 0 && by_load != SL_PREFERENCE_FULL &&
+	    (by_load == share + 1 || by_load + 1 == share))
+		return share;
+	return by_load;
+}
+
+void
+sl_preference_look(struct sl_preference *p, bool is_silent, uint64_t now_ns)
+{
+	unsigned wanted;
+
+	if (is_silent)
+		p->doubted_ns = now_ns;
+	wanted = wanted_share(p, now_ns);
+	if (wanted == sl_preference_share(p) ||
+	    (p->changed_ns != 0 && now_ns - p->changed_ns < HOLD_NS))
+		return;
+	p->changed_ns = now_ns;
+	atomic_store_explicit(
+		&p->lost, (unsigned char)(SL_PREFERENCE_FULL - wanted), memory_order_relaxed
+	);
+	atomic_fetch_add_explicit(&p->nb_changes, 1, memory_order_relaxed);
+}
+
+void
+sl_preference_pong(struct sl_preference *p, const struct sl_heartbeat *pong, uint64_t now_ns)
+{
+	uint64_t rtt_ns = atomic_load_explicit(&p->rtt_ns, memory_order_relaxed), seen_ns;
+
+	if (pong->timestamp_ns > now_ns || now_ns - pong->timestamp_ns > RTT_MAX_NS)
+		return;
+	seen_ns = now_ns - pong->timestamp_ns + 1;
+	rtt_ns = rtt_ns == 0 ? seen_ns : rtt_ns - rtt_ns / RTT_SMOOTH + seen_ns / RTT_SMOOTH;
+	atomic_store_explicit(&p->rtt_ns, rtt_ns, memory_order_relaxed);
+}
+
+bool
+sl_preference_is_silent(const struct sl_worker *w, const struct sl_session *s)
+{
+	uint64_t heard_ns = s->lanes[0].heard_ns;
+
+	// Another worker heard it, by a clock it may have read after this one.
+	return heard_ns != 0 && heard_ns + w->timeouts.suspect_ms * SL_NS_PER_MS < w->now_ns;
+}
+
+static bool
+is_usable(const struct sl_worker *w, const struct sl_session *s)
+{
+	return atomic_load_explicit(&s->current, memory_order_relaxed) != NULL &&
+		!atomic_load_explicit(&s->draining, memory_order_relaxed) &&
+		!sl_preference_is_silent(w, s);
+}
+
+// The part of new flows a usable session asks for. One that is in doubt or full gets some only when
+// there is no other.
+static uint32_t
+part_of(const struct sl_session *s)
+{
+	const struct sl_preference *p = &s->preference;
+
+	if (atomic_load_explicit(&p->load, memory_order_relaxed) >= SL_LOAD_FULL)
+		return 0;
+	return RTE_MAX(s->weight, 1u) * sl_preference_share(p);
+}
+
+// One of `nb` sessions, each as likely as its part. A hash always falls on the same one.
+static uint32_t
+by_part(const uint32_t sessions[], const uint32_t parts[], unsigned nb, uint64_t hash)
+{
+	uint32_t total = 0, at;
+
+	for (unsigned i = 0; i < nb; i++)
+		total += parts[i];
+	at = (uint32_t)(((hash >> 32) * total) >> 32);
+	for (unsigned i = 0; i < nb; i++) {
+		if (at < parts[i])
+			return sessions[i];
+		at -= parts[i];
+	}
+	return SL_NO_SESSION;
+}
+
+uint32_t
+sl_preference_pick(const struct sl_worker *w, uint32_t network, uint64_t hash)
+{
+	const struct sl_network *n = &w->snapshot->networks[network];
+	uint32_t usable[SL_NETWORK_PEERS], parts[SL_NETWORK_PEERS], session;
+	unsigned nb = 0;
+
+	for (unsigned i = 0; i < n->nb_sessions; i++) {
+		const struct sl_session *s = &w->sessions->sessions[n->sessions[i]];
+
+		if (!is_usable(w, s))
+			continue;
+		usable[nb] = n->sessions[i];
+		parts[nb++] = part_of(s);
+	}
+	session = by_part(usable, parts, nb, hash);
+	if (session != SL_NO_SESSION)
+		return session;
+	for (unsigned i = 0; i < nb; i++)
+		parts[i] = RTE_MAX(w->sessions->sessions[usable[i]].weight, 1u);
+	return by_part(usable, parts, nb, hash);
+}
+
+uint16_t
+sl_preference_own_load(const struct sl_worker *w)
+{
+	uint64_t nb_used = 0, nb_flows = 0;
+
+	for (unsigned k = 0; k < w->nb_workers; k++) {
+		const struct sl_worker *peer = w->peers == NULL ? w : w->peers[k];
+
+		if (peer->flows == NULL)
+			continue;
+		// Another thread counts; a figure that is a moment old will do.
+		nb_used += *(const volatile uint32_t *)&peer->flows->nb_used;
+		nb_flows += peer->flows->nb_flows;
+	}
+	return nb_flows == 0 ? 0 : (uint16_t)(RTE_MIN(nb_used, nb_flows) * SL_LOAD_MAX / nb_flows);
+}
