@@ -46,6 +46,23 @@ mail_endpoint(struct sl_service *s, const struct entry *e)
 	}
 }
 
+// Clients are told at once that what the peer knew of is over. Mail that cannot be sent is made good by
+// the sweep within a second.
+static void
+mail_cut(struct sl_service *s, const struct entry *e, enum sl_mail_kind kind)
+{
+	for (unsigned k = 0; k < sl_dp_nb_workers(s->dp); k++) {
+		struct sl_mail *mail = sl_dp_alloc_mail(s->dp);
+
+		if (mail == NULL)
+			return;
+		mail->kind = (uint8_t)kind;
+		mail->session = e->session;
+		if (sl_dp_send_mail(s->dp, k, mail) != 0)
+			sl_dp_free_mail(mail);
+	}
+}
+
 static void
 confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
 {
@@ -84,6 +101,7 @@ peers_down(struct sl_service *s, struct entry *e, const char *why)
 	struct sl_session *session = &s->sessions->sessions[e->session];
 
 	atomic_store(&session->current, NULL);
+	mail_cut(s, e, SL_MAIL_SESSION_GONE);
 	if (e->is_up)
 		sl_log(SL_LOG_WARNING, "peer-down", "session with %s: %s", session->name, why);
 	e->is_up = false;
@@ -138,6 +156,7 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 		break;
 	case SL_PEER_RESTARTED:
 		atomic_fetch_add(&s->sessions->sessions[e->session].epoch, 1);
+		mail_cut(s, e, SL_MAIL_PEER_RESTARTED);
 		e->is_up = false; // its lanes begin anew
 		break;
 	case SL_PEER_EXPIRED:

@@ -95,9 +95,14 @@ add_peer(struct sl_service *s, struct entry *e, const struct sl_service_peer *fr
 static void
 drop_peer(struct sl_service *s, struct entry *e)
 {
+	struct sl_session *session = &s->sessions->sessions[e->session];
 	struct sl_peer_output out = { .nb = 0 };
 
 	peers_down(s, e, "no longer configured");
+	// Workers leave a session of no kind alone, and nobody shows one without a name.
+	atomic_store(&session->kind, SL_SESSION_NONE);
+	session->name[0] = '\0';
+	memset(&session->preference, 0, sizeof(session->preference));
 	sl_peer_fini(&e->peer, &out);
 	peers_carry_out(s, &out, e);
 	s->peers->nb_unconfirmed -= e->is_unconfirmed;

@@ -1,3 +1,5 @@
+#include "last_words.h"
+
 #include <netinet/in.h>
 #include <sluice/dns/addresses.h>
 #include <sluice/dp/admission.h>
@@ -22,32 +24,6 @@
 #define NAME_USE_S           8u // a flow says so often that its name is in use
 #define HALF_OPEN_PRESSED_DS 50u // idle time of half-open connections of a client with many
 #define CLOSE_MAX            256u // flows ended a tick when the node stops
-
-bool
-sl_upkeep_to_self(struct sl_worker *w, struct rte_mbuf *m, uint8_t stage)
-{
-	sl_meta(m)->stage = stage;
-	if (rte_ring_sp_enqueue(w->from_worker[w->idx], m) == 0)
-		return true;
-	w->stats.created--; // it never came to be
-	rte_pktmbuf_free_bulk(&m, 1);
-	return false;
-}
-
-struct rte_mbuf *
-sl_upkeep_record(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t nb_bytes)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
-
-	if (m == NULL)
-		return NULL;
-	memset(sl_meta(m), 0, sizeof(struct sl_meta));
-	sl_meta(m)->session = session;
-	sl_meta(m)->lane = lane;
-	rte_pktmbuf_append(m, nb_bytes);
-	w->stats.created++;
-	return m;
-}
 
 // ---- Mail -------------------------------------------------------------------------------------------
 
@@ -87,8 +63,13 @@ sl_upkeep_mail(struct sl_worker *w, struct sl_mail *mail)
 	case SL_MAIL_NAME:
 		sl_names_cache_put(w->names, mail, w->now_ns);
 		break;
-	case SL_MAIL_SESSION_GONE:
 	case SL_MAIL_PEER_RESTARTED:
+		w->cut_restarted = mail->session + 1;
+		w->cut_due = w->flows->nb_flows;
+		break;
+	case SL_MAIL_SESSION_GONE:
+		w->cut_due = w->flows->nb_flows;
+		break;
 	case SL_MAIL_STOP:
 	default:
 		break;
@@ -123,26 +104,6 @@ timeout_of(const struct sl_timeouts *t, const struct sl_flow *f)
 	}
 }
 
-void
-sl_upkeep_close(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
-{
-	struct rte_mbuf *m;
-
-	if (f->link.peer_generation == 0)
-		return;
-	m = sl_upkeep_record(w, f->link.session, f->link.lane, SL_REC_CLOSE_BYTES);
-	if (m == NULL)
-		return;
-	sl_close_put(
-		rte_pktmbuf_mtod(m, uint8_t *),
-		SL_RECORD_CLOSE,
-		f->link.peer_flow,
-		f->link.peer_generation,
-		reason
-	);
-	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
-}
-
 // The PoP is the authority on expiry and says CLOSE; a connector only forgets, later. A node that
 // stops says it whatever its role.
 static void
@@ -153,29 +114,6 @@ expire(struct sl_worker *w, uint32_t index, enum sl_close_reason reason)
 	if (f->kind == SL_FLOW_CLIENT || reason == SL_CLOSE_SHUTDOWN)
 		sl_upkeep_close(w, f, reason);
 	sl_flow_over(w, index, (uint8_t)reason);
-}
-
-// The client hears at once that its conversation is over, not with its next packet. False: no packet
-// buffer, so that the flow stays for the next sweep.
-static bool
-tell_client(struct sl_worker *w, const struct sl_flow *f, enum sl_close_reason reason)
-{
-	struct rte_mbuf *m;
-
-	if ((uint8_t)f->key.scope_protocol != IPPROTO_TCP || f->tcp < SL_TCP_ESTABLISHED ||
-	    f->tcp >= SL_TCP_CLOSING)
-		return true;
-	m = sl_upkeep_record(w, 0, 0, 0);
-	if (m == NULL)
-		return false;
-	sl_reject_flow(m, f, (uint8_t)reason);
-	sl_meta(m)->client = f->pop.client;
-	sl_meta(m)->reason = (uint8_t)reason;
-	sl_trace_flag(w, sl_meta(m));
-	sl_meta(m)->resolved = sl_ip4_unmap(f->key.destination);
-	sl_meta(m)->l4_offset = sizeof(struct rte_ipv4_hdr);
-	sl_meta(m)->protocol = IPPROTO_TCP;
-	return sl_upkeep_to_self(w, m, SL_STAGE_TO_CLIENT);
 }
 
 // A flow that lasts gets a fresh ticket now and then: one may have been lost, and each is good for a
@@ -201,17 +139,15 @@ renew_ticket(struct sl_worker *w, const struct sl_flow *f)
 static void
 look_at_client_flow(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 {
-	const struct sl_session *s = &w->sessions->sessions[f->link.session];
-
 	if (w->snapshot == NULL)
 		return;
 	if (!sl_flow_is_admitted(w, f)) {
-		if (tell_client(w, f, SL_CLOSE_POLICY))
+		if (sl_words_to_client(w, f, SL_CLOSE_POLICY))
 			expire(w, index, SL_CLOSE_POLICY);
 		return;
 	}
-	if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL) {
-		if (tell_client(w, f, SL_CLOSE_SHUTDOWN))
+	if (sl_words_is_cut(w, f)) {
+		if (sl_words_to_client(w, f, SL_CLOSE_SHUTDOWN))
 			expire(w, index, SL_CLOSE_SHUTDOWN);
 		return;
 	}
@@ -376,6 +312,7 @@ sl_upkeep_tick(struct sl_worker *w)
 	if (unlikely(atomic_load_explicit(&w->is_closing, memory_order_acquire)))
 		close_all(w);
 	sl_waiting_tick(w);
+	sl_words_tick(w);
 	sweep(w);
 	sl_flow_events_tick(w, SL_DENIALS_DUE);
 	heartbeats(w);

@@ -211,8 +211,8 @@ has_work_queued(const struct sl_worker *w)
 	for (unsigned k = 0; k < w->nb_workers; k++)
 		if (!rte_ring_empty(w->from_worker[k]))
 			return true;
-	return !rte_ring_empty(w->from_session) || !rte_ring_empty(w->from_stream) ||
-		!rte_ring_empty(w->mail);
+	return w->cut_due != 0 || !rte_ring_empty(w->from_session) ||
+		!rte_ring_empty(w->from_stream) || !rte_ring_empty(w->mail);
 }
 
 struct bed {

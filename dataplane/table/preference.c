@@ -4,9 +4,9 @@
 #include <sluice/dp/snapshot.h>
 #include <sluice/dp/worker.h>
 
-#define HOLD_NS     (SL_PREFERENCE_HOLD_S * SL_NS_PER_S)
-#define RTT_MAX_NS  (10 * SL_NS_PER_S) // what claims to be older is no answer to a ping of ours
-#define RTT_SMOOTH  8u // RFC 6298: an eighth of each new one
+#define HOLD_NS    (SL_PREFERENCE_HOLD_S * SL_NS_PER_S)
+#define RTT_MAX_NS (10 * SL_NS_PER_S) // what claims to be older is no answer to a ping of ours
+#define RTT_SMOOTH 8u // RFC 6298: an eighth of each new one
 
 unsigned
 sl_preference_of_load(uint16_t load)

@@ -188,6 +188,8 @@ struct sl_worker {
 	atomic_bool is_closing; // control: set to end every flow; worker: cleared when done
 	uint32_t swept_ds; // when the sweep of flows last went on
 	uint32_t sweep_due; // records it has yet to look at
+	uint32_t cut_due, cut_at; // records yet to be looked at for a lost connector, and the next
+	uint32_t cut_restarted; // session whose peer restarted, plus 1; 0: none
 	uint32_t pass_ds, last_pass_ds; // when it last began at the head of the table, and before
 	uint32_t interim_ds; // this pass tells the flow log of flows so often; 0: not
 	uint64_t next_beat_ns; // when heartbeats are next due
