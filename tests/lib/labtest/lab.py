@@ -94,6 +94,10 @@ class Lab:
         except process.LabError as error:
             fail(str(error))
 
+    def note(self, text):
+        """Say what was measured; it stands in the log of the run before the case's verdict."""
+        print(f"    {text}", flush=True)
+
     # ---- Names and pages
 
     def dig(self, host, name, kind="A", *options, server=topology.RESOLVERS[0]):

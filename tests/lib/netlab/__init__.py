@@ -13,6 +13,7 @@
 topology  namespaces, links, addresses: what exists
 servers   knot, nginx, iperf3 and echo on the hosts
 daemons   the three sluice: keys, configuration, start, health
+extras    a second connector, a second PoP: joined when asked for
 wireguard client2's device, set up by wg-quick from what client add prints
 faults    loss, MTU and reordering at the underlay
 process   commands and daemons in namespaces, waiting for conditions

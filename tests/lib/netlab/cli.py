@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 
-from . import daemons, faults, process, servers, topology, wireguard
+from . import daemons, extras, faults, process, servers, topology, wireguard
 from .process import LabError
 
 USAGE = f"""lab: Sluice with clients, private hosts and a network between, in network namespaces.
 
   lab up [--no-sluice]      bring it up; returns when everything is ready
   lab down                  take it down; leaves nothing
+  lab add connector-b|pop-b a second connector of tenant one's office (the PoP is told), or a second
+                            PoP (no connector is: its configuration has the endpoint to dial)
   lab status [--json]       what there is and how it is; exit 0 when all of it is well
   lab exec HOST COMMAND...  run a command on a host
   lab fault loss PERCENT | mtu N | reorder on|off | clear
@@ -117,12 +119,30 @@ def status(as_json):
 
 
 def execute(host, argv):
-    if host not in topology.HOSTS:
+    if host not in (*topology.HOSTS, *topology.ON_DEMAND):
         raise LabError(f"there is no host '{host}'; choose from {' '.join(topology.HOSTS)}")
     if not topology.exists(host):
         raise LabError("the lab is not up; bring it up with scripts/lab up")
     full = process.argv_in(host, argv)
     os.execvp(full[0], full)
+
+
+def add(host):
+    if not topology.is_up():
+        raise LabError("the lab is not up; bring it up with scripts/lab up")
+    key = extras.start(host)
+    if host != "connector-b":
+        return 0
+    with open(daemons.config_path("pop")) as f:
+        text = f.read()
+    if f'"{host}"' not in text:
+        with open(daemons.config_path("pop"), "w") as f:
+            f.write(extras.with_connector(text, host, key))
+    done = daemons.control("pop", "reload")
+    if done.returncode != 0:
+        raise LabError(done.stderr.strip())
+    daemons.wait_ready([host])
+    return 0
 
 
 def fault(words):
@@ -170,6 +190,8 @@ def run(words):
         return status("--json" in rest)
     if command == "exec" and len(rest) >= 2:
         return execute(rest[0], rest[1:])
+    if command == "add" and len(rest) == 1:
+        return add(rest[0])
     if command == "fault" and rest:
         return fault(rest) or 0
     print(USAGE, file=sys.stderr)

@@ -13,7 +13,13 @@ from .process import LabError
 from .topology import DAEMONS
 
 EXAMPLES = {"pop": "pop-hosted.conf", "connector": "lab-connector.conf",
-            "connector2": "lab-connector2.conf"}
+            "connector2": "lab-connector2.conf",
+            "connector-b": "lab-connector.conf", "pop-b": "pop-hosted.conf"}
+# What is different where two hosts share an example.
+OTHER = {"connector-b": {'name = "connector"': 'name = "connector-b"', "192.168.101.": "192.168.103.",
+                         "10.20.0.2/24": "10.20.0.3/24"},
+         "pop-b": {'name = "pop"': 'name = "pop-b"', "198.51.100.": "198.51.101.",
+                   "10.1.0.1/24": "10.1.0.2/24"}}
 READY_S = 60
 
 
@@ -29,16 +35,22 @@ def config_path(host):
     return os.path.join(process.folder(host), "sluice.conf")
 
 
-def make_keys():
-    """{host: public key}"""
+def make_keys(hosts=DAEMONS):
+    """{host: public key} of these and of those that had theirs before."""
+    path = os.path.join(process.RUN, "keys.json")
     keys = {}
-    for host in DAEMONS:
-        path = os.path.join(process.folder(host), "sluice.key")
-        out = process.run(host, [binary("sluice"), "--genkey", path], check=True).stdout
+    if os.path.exists(path):
+        with open(path) as f:
+            keys = json.load(f)
+    for host in hosts:
+        out = process.run(host, [binary("sluice"), "--genkey",
+                                 os.path.join(process.folder(host), "sluice.key")], check=True).stdout
         found = re.findall(r"[A-Za-z0-9+/]{43}=", out)
         if not found:
             raise LabError(f"sluice --genkey printed no public key: {out.strip()}")
         keys[host] = found[-1]
+    with open(path, "w") as f:
+        json.dump(keys, f)
     return keys
 
 
@@ -57,6 +69,8 @@ def _put_keys(text, keys):
 def make_config(host, keys):
     with open(os.path.join(process.TOP, "docs", "examples", EXAMPLES[host])) as f:
         text = _put_keys(f.read(), keys)
+    for this, that in OTHER.get(host, {}).items():
+        text = text.replace(this, that)
     base = process.folder(host)
     own = {"state_dir": f"{base}/state", "control_socket": process.environment(host)["SLUICE_SOCKET"],
            "user": "nobody", "flow_log": f"{base}/log/flows.log"}

@@ -66,6 +66,12 @@ def run(host, argv, timeout_s=60, check=False, stdin=None):
     return done
 
 
+def popen(host, argv):
+    """A command that is talked to by its stdin and stdout; the caller ends it."""
+    return subprocess.Popen(argv_in(host, argv), text=True, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
 def shell(host, script):
     """Run shell lines on a host; the first that fails is an error."""
     return run(host, ["sh", "-ec", script], check=True).stdout

@@ -10,6 +10,7 @@ from .process import LabError, namespace
 CLIENTS = {"client": "10.1.0.10", "client2": "10.1.0.11", "client3": "10.1.0.12"}
 WIREGUARD_CLIENTS = ("client2",)  # the others are known by their address
 DAEMONS = ("pop", "connector", "connector2")
+ON_DEMAND = ("connector-b", "pop-b")  # in no lab until it is asked for; see extras.py
 HOSTS = (*CLIENTS, "access", *DAEMONS, "underlay", "public", "private", "private2")
 
 RESOLVERS = ("100.95.0.251", "100.95.0.252", "100.95.0.253", "100.95.0.254")
@@ -29,7 +30,7 @@ PUBLIC_ADDRESSES = {"dns": "192.0.2.53", "www": "192.0.2.80", "both": "192.0.2.8
 ABSENT = "10.20.0.99"  # a private address that nobody has
 # What no client may ever see: both private prefixes and all of the underlay.
 SECRET_NETWORKS = tuple(map(ipaddress.ip_network, (
-    "10.20.0.0/16", "198.51.100.0/24", "192.168.101.0/24", "192.168.102.0/24")))
+    "10.20.0.0/16", "198.51.100.0/23", "192.168.101.0/24", "192.168.102.0/23")))
 
 # (host, interface, host, interface)
 LINKS = (
@@ -42,7 +43,14 @@ LINKS = (
     ("connector", "private", "private", "connector"),
     ("connector2", "private", "private2", "connector2"),
 )
-NAT_PREFIXES = ("192.168.101.0/24", "192.168.102.0/24")
+LINKS_ON_DEMAND = (
+    ("connector-b", "underlay", "underlay", "connector-b"),
+    ("connector-b", "private", "private", "connector-b"),
+    ("pop-b", "underlay", "underlay", "pop-b"),
+    ("pop-b", "clients", "access", "pop-b"),
+)
+NAT_PREFIXES = ("192.168.101.0/24", "192.168.102.0/24", "192.168.103.0/24")
+POP_B_CLIENTS = "10.1.0.2"
 
 # Before any link comes up: nothing speaks of its own accord, and no path check refuses answers.
 QUIET = """
@@ -90,7 +98,8 @@ def device_path(address):
 
 def _router():
     masquerade = "\n".join(
-        f"nft add rule ip nat post ip saddr {p} oifname pop masquerade" for p in NAT_PREFIXES)
+        f"nft 'add rule ip nat post ip saddr {p} oifname {{ pop, pop-b }} masquerade'"
+        for p in NAT_PREFIXES)
     return f"""
 echo 1 >/proc/sys/net/ipv4/ip_forward
 ip address add 198.51.100.1/24 dev pop
@@ -148,9 +157,42 @@ def _write_etc(host):
         f.write("passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")
 
 
+def _settings_on_demand(host):
+    """The same for a host that is added, on its neighbours as well."""
+    if host == "connector-b":
+        return {host: _daemon_port("underlay") + _daemon_port("private"),
+                "underlay": "ip address add 192.168.103.1/24 dev connector-b",
+                "private": "ip link set connector-b master lan"}
+    return {host: _daemon_port("underlay") + _daemon_port("clients"),
+            "underlay": "ip address add 198.51.101.1/24 dev pop-b",
+            "access": "ip link set pop-b master lan"}
+
+
+def _make_host(host):
+    os.makedirs(process.folder(host))
+    if host in WIREGUARD_CLIENTS:
+        os.makedirs("/run/wireguard", mode=0o700, exist_ok=True)
+        os.makedirs(process.wireguard_folder(host), mode=0o700)
+    process.root(["ip", "netns", "add", namespace(host)])
+    _write_etc(host)
+    process.shell(host, QUIET)
+
+
+def _make_links(links, settings):
+    for a, name_a, b, name_b in links:
+        process.root(["ip", "link", "add", "name", name_a, "netns", namespace(a), "type", "veth",
+                      "peer", "name", name_b, "netns", namespace(b)])
+    for host, lines in settings.items():
+        names = [n for a, n, *_ in links if a == host] + [n for *_, b, n in links if b == host]
+        # DPDK's packet sockets hand over half-made checksums and oversized frames as they are.
+        begin = "".join(f"ethtool -K {n} tx off gso off gro off >/dev/null\nip link set {n} up\n"
+                        for n in names)
+        process.shell(host, begin + lines)
+
+
 def up():
     """Make every namespace and link. The caller takes down what is there if this fails."""
-    for host in HOSTS:
+    for host in (*HOSTS, *ON_DEMAND):
         if exists(host) or os.path.exists(f"/etc/netns/{namespace(host)}"):
             raise LabError(f"the namespace {namespace(host)} is there already; remove it, or choose "
                            "other names with SLUICE_LAB_PREFIX")
@@ -158,22 +200,14 @@ def up():
     with open(os.path.join(process.RUN, "lab.json"), "w") as f:
         json.dump({"prefix": process.PREFIX, "hosts": HOSTS}, f)
     for host in HOSTS:
-        os.makedirs(process.folder(host))
-        if host in WIREGUARD_CLIENTS:
-            os.makedirs("/run/wireguard", mode=0o700, exist_ok=True)
-            os.makedirs(process.wireguard_folder(host), mode=0o700)
-        process.root(["ip", "netns", "add", namespace(host)])
-        _write_etc(host)
-        process.shell(host, QUIET)
-    for a, name_a, b, name_b in LINKS:
-        process.root(["ip", "link", "add", "name", name_a, "netns", namespace(a), "type", "veth",
-                      "peer", "name", name_b, "netns", namespace(b)])
-    for host, lines in _settings().items():
-        names = [n for a, n, *_ in LINKS if a == host] + [n for *_, b, n in LINKS if b == host]
-        # DPDK's packet sockets hand over half-made checksums and oversized frames as they are.
-        links = "".join(f"ethtool -K {n} tx off gso off gro off >/dev/null\nip link set {n} up\n"
-                        for n in names)
-        process.shell(host, links + lines)
+        _make_host(host)
+    _make_links(LINKS, _settings())
+
+
+def add(host):
+    """Join a host of ON_DEMAND to a lab that is up."""
+    _make_host(host)
+    _make_links([link for link in LINKS_ON_DEMAND if link[0] == host], _settings_on_demand(host))
 
 
 def is_up():
@@ -182,10 +216,10 @@ def is_up():
 
 def down():
     """Take everything away that carries this lab's prefix; what is gone already is no error."""
-    there = [host for host in HOSTS if exists(host)]
+    there = [host for host in (*HOSTS, *ON_DEMAND) if exists(host)]
     process.kill_all(there)
     for host in there:
         subprocess.run(["ip", "netns", "delete", namespace(host)], capture_output=True)
-    for host in HOSTS:
+    for host in (*HOSTS, *ON_DEMAND):
         process.remove_folder(f"/etc/netns/{namespace(host)}")
     process.remove_folder(process.RUN)
