@@ -94,8 +94,10 @@ class Run:
                         for client, capture in captures.items():
                             self.wrong += private_addresses(client, capture.packets())[:3]
         finally:
-            for capture in captures.values():
+            for client, capture in captures.items():
                 capture.close()
+                if not self.wrong:
+                    os.unlink(f"{self.logs}/{client}.pcap")
 
     def quiet(self, before):
         """Nothing is left when nothing is asked: no flows, no more packet buffers than at first."""
