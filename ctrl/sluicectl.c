@@ -11,13 +11,17 @@ static const char usage
 	[] = "usage: sluicectl [--json] [--socket PATH] COMMAND [ARGUMENT...]\n"
 	     "\n"
 	     "  show "
-	     "ports|workers|clients|resources|names|sessions|flows|limits|graph|drops|stats|cpu\n"
+	     "ports|workers|clients|resources|names|sessions|peers|flows|limits|graph|drops|"
+	     "stats|cpu\n"
 	     "  trace CLIENT [N]          the journey of the client's next N packets\n"
 	     "  explain CLIENT NAME|ADDRESS PROTOCOL PORT\n"
 	     "                            what would become of a packet, and by which rule\n"
 	     "  top                       what is busy, every second\n"
 	     "  health                    exit code 0 when healthy, else 1 and the first reason\n"
-	     "  reload                    read the configuration again\n"
+	     "  reload [--confirm S]      read the configuration again; with --confirm the one "
+	     "before\n"
+	     "                            comes back after S seconds unless it is confirmed\n"
+	     "  confirm, rollback         keep what is on trial, or take it back at once\n"
 	     "  reopen                    open the flow log again, after it was moved away\n"
 	     "  drain [stay|undo]         take no new flows; the daemon ends when the last one "
 	     "has\n"
@@ -35,9 +39,10 @@ static const struct {
 	const char *word;
 	int (*run)(const struct cli *cli);
 } commands[] = {
-	{ "show", cli_show },     { "reload", cli_show },  { "drain", cli_show },
-	{ "help", cli_show },     { "explain", cli_show }, { "trace", cli_trace },
-	{ "health", cli_health }, { "top", cli_top },      { "client", cli_client },
+	{ "show", cli_show },    { "reload", cli_show },   { "drain", cli_show },
+	{ "confirm", cli_show }, { "rollback", cli_show }, { "help", cli_show },
+	{ "explain", cli_show }, { "trace", cli_trace },   { "health", cli_health },
+	{ "top", cli_top },      { "client", cli_client },
 };
 
 static int

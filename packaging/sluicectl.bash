@@ -18,18 +18,19 @@ _sluicectl()
 		return
 	fi
 	case $command in
-	"") words="show trace explain top health reload reopen drain client help --json --socket --help" ;;
+	"") words="show trace explain top health reload confirm rollback reopen drain client help --json --socket --help" ;;
 	show)
 		[ "$prev" = show ] &&
 			words="ports workers clients resources names sessions peers flows limits graph drops stats cpu"
 		[ "$prev" = graph ] && words="dot"
 		;;
+	reload) [ "$prev" = reload ] && words="--confirm" ;;
 	drain) [ "$prev" = drain ] && words="stay undo" ;;
 	client) [ "$prev" = client ] && words="add remove show" ;;
 	trace | explain)
 		# Names of clients, from the daemon if it answers.
 		[ "$prev" = "$command" ] && words=$(sluicectl --json show clients 2>/dev/null |
-			grep -o '\["[^"]*"' | tr -d '["')
+			grep -o '"name": *"[^"]*", *"tenant"' | cut -d '"' -f 4)
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -1,4 +1,4 @@
-// control: the control socket, reload and readiness; the control thread.
+// control: the control socket and readiness; the control thread.
 #include "daemon.h"
 
 #include <errno.h>
@@ -18,89 +18,11 @@
 
 struct control {
 	struct sl_health *health;
-	int underlay, session, names, resolver, store, drain; // conditions; -1: not of this role
+	int underlay, session, policy, resolver, store, drain; // conditions; -1: not of this role
 	uint64_t next_tick_ns;
 	uint64_t nb_refused_said; // system calls
-	uint32_t generation;
 	uint64_t nb_no_port, nb_no_room; // flows refused so far, as last told
 };
-
-// ---- Reload ------------------------------------------------------------------------------------------
-
-static void
-first_error(const struct sl_config_errors *errors, char *why, size_t why_bytes)
-{
-	const struct sl_config_error *e = errors->list;
-
-	if (errors->nb == 0)
-		return;
-	snprintf(
-		why,
-		why_bytes,
-		"%s:%u: %s; %s%s",
-		e->file == NULL ? "" : e->file,
-		e->line,
-		e->what,
-		e->remedy,
-		errors->nb > 1 ? " (and more: sluice -c FILE --check)" : ""
-	);
-}
-
-int
-control_reload(struct daemon *d, char *why, size_t why_bytes)
-{
-	struct sl_config_errors errors = { 0 };
-	struct sl_config *config = NULL;
-	struct snapshot *next;
-	int ret = sl_config_reload(d->path, &config, &errors);
-
-	if (ret == 0 && sl_config_diff(d->config, config, &errors) == SL_CHANGE_RESTART)
-		ret = -EINVAL;
-	if (ret == 0) {
-		if (sl_config_policy_differs(d->config, config))
-			d->control->generation++;
-		next = snapshot_build(d, config, d->control->generation, &errors);
-		config = NULL;
-		ret = next == NULL ? -EINVAL : daemon_adopt(d, next);
-		if (ret == 0)
-			flow_log_apply(d);
-	}
-	snprintf(why, why_bytes, "%s", strerror(-ret));
-	first_error(&errors, why, why_bytes);
-	sl_config_errors_free(&errors);
-	sl_config_free(config);
-	return ret;
-}
-
-void
-control_reload_logged(struct daemon *d)
-{
-	char why[512];
-
-	if (control_reload(d, why, sizeof(why)) == 0)
-		sl_log(SL_LOG_NOTICE, "reloaded", "%s is in force", d->path);
-	else
-		sl_log(SL_LOG_ERROR, "reload-refused", "nothing has changed: %s", why);
-}
-
-static void
-serve_reload(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words)
-{
-	struct daemon *d = arg;
-	char why[512];
-
-	(void)nb_words;
-	(void)words;
-	if (control_reload(d, why, sizeof(why)) != 0)
-		sl_api_fail(
-			request,
-			"correct the file, then reload again",
-			"nothing has changed: %s",
-			why
-		);
-	else
-		sl_api_reply(request, json_pack("{s:s}", "text", "the configuration is in force"));
-}
 
 // ---- Readiness ------------------------------------------------------------------------------------------
 
@@ -179,17 +101,27 @@ check_store(struct daemon *d)
 		sl_health_ok(d->control->health, d->control->store);
 }
 
+// The policy is current: what the file says is in force, and on a PoP its names have addresses.
 static void
-check_names(struct daemon *d)
+check_policy(struct daemon *d)
 {
-	if (atomic_load(&d->names_ready))
-		sl_health_ok(d->control->health, d->control->names);
-	else
+	bool is_pop = d->config->node.role == SL_ROLE_POP;
+
+	if (d->refused[0] != '\0')
 		sl_health_fault(
 			d->control->health,
-			d->control->names,
+			d->control->policy,
+			"the configuration in force is an older one: %s",
+			d->refused
+		);
+	else if (is_pop && !atomic_load(&d->names_ready))
+		sl_health_fault(
+			d->control->health,
+			d->control->policy,
 			"names of the configuration have no address on disk yet"
 		);
+	else
+		sl_health_ok(d->control->health, d->control->policy);
 }
 
 static void
@@ -260,6 +192,7 @@ control_tick(struct daemon *d)
 	uint64_t now_ns = sl_clock_now_ns();
 
 	trace_tick(d);
+	reload_tick(d);
 	if (now_ns < d->control->next_tick_ns)
 		return;
 	d->control->next_tick_ns = now_ns + TICK_NS;
@@ -269,8 +202,7 @@ control_tick(struct daemon *d)
 	check_session(d);
 	check_store(d);
 	check_drain(d);
-	if (d->control->names >= 0)
-		check_names(d);
+	check_policy(d);
 	if (d->control->resolver >= 0)
 		check_resolver(d);
 	sl_health_publish(d->control->health);
@@ -286,15 +218,13 @@ add_conditions(struct daemon *d)
 	c->store = sl_health_add(c->health, "store", "the state directory is not open yet");
 	c->underlay = sl_health_add(c->health, "underlay", "the underlay port is not up yet");
 	c->session = sl_health_add(c->health, "session", "no session is up yet");
-	c->names = -1;
+	c->policy = sl_health_add(
+		c->health, "policy", "names of the configuration have no address yet"
+	);
 	c->resolver = -1;
 	if (is_connector)
 		c->resolver = sl_health_add(
 			c->health, "resolver", "the private DNS has not answered yet"
-		);
-	else
-		c->names = sl_health_add(
-			c->health, "policy", "names of the configuration have no address yet"
 		);
 	return c->drain < 0 || c->store < 0 || c->underlay < 0 || c->session < 0 ? -ENOSPC : 0;
 }
@@ -344,7 +274,7 @@ control_open(struct daemon *d)
 	d->control = calloc(1, sizeof(*d->control));
 	if (d->control == NULL)
 		return -ENOMEM;
-	d->control->generation = d->snapshot->dp.generation;
+	d->generation = d->snapshot->dp.generation;
 	d->control->health = sl_health_new();
 	if (d->control->health == NULL)
 		return -ENOMEM;
@@ -357,9 +287,7 @@ control_open(struct daemon *d)
 	}
 	ret = sl_health_serve(d->control->health, d->api);
 	if (ret == 0)
-		ret = sl_api_register(
-			d->api, "reload", "", "Read the configuration again.", serve_reload, d
-		);
+		ret = reload_register(d);
 	if (ret == 0)
 		ret = drain_register(d);
 	if (ret == 0)
@@ -372,14 +300,17 @@ control_open(struct daemon *d)
 		ret = clients_register(d);
 	if (ret == 0)
 		ret = flow_log_register(d);
-	if (ret == 0)
-		d->http = http_open(d);
-	return ret;
+	if (ret != 0)
+		return ret;
+	d->http = http_open(d);
+	telemetry_open(d);
+	return 0;
 }
 
 void
 control_close(struct daemon *d)
 {
+	telemetry_close();
 	http_close(d->http);
 	d->http = NULL;
 	if (d->api != NULL)

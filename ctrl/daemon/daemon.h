@@ -24,6 +24,12 @@ struct drain {
 	uint64_t since_ns;
 };
 
+// A configuration that goes back to the one before unless it is confirmed.
+struct trial {
+	struct snapshot *before; // kept for it; NULL: none is on trial
+	uint64_t until_ns;
+};
+
 struct daemon {
 	const char *path; // of the configuration
 	struct sl_config *config; // control thread: rw
@@ -51,6 +57,10 @@ struct daemon {
 	atomic_bool names_ready; // session thread -> control
 	struct control *control; // control thread
 	struct drain drain; // control thread
+	struct trial trial; // control thread
+	uint32_t generation; // control thread; of the policy, the last given
+	char refused[512]; // control thread; why the file is not what is in force; "": it is
+	int signals; // signalfd of the control thread
 	struct http *http; // control thread; NULL: no metrics
 	char *flow_log_path; // control thread; NULL: none is written
 };
@@ -107,6 +117,9 @@ void snapshot_free(struct snapshot *snapshot);
 // The same configuration once more, with the clients that the store has now, and in force. 0 or
 // -errno: then nothing has changed.
 [[nodiscard]] int snapshot_renew(struct daemon *d);
+// Back to the configuration of `from`, a snapshot that was in force and is kept; likewise. `from` stays the
+// caller's.
+[[nodiscard]] int snapshot_return(struct daemon *d, struct snapshot *from, uint32_t generation);
 // For whoever fills a snapshot: a peer with its name and key; its preshared key from a file (NULL:
 // none), or as the snapshot in force has it when the file is not ours to read any more.
 struct sl_service_peer *
@@ -148,19 +161,36 @@ void *session_thread_main(void *arg);
 // Put a snapshot in force; takes it over. 0 or -errno.
 int daemon_adopt(struct daemon *d, struct snapshot *next);
 
-// ---- control.c: the control socket, reload, readiness ------------------------------------------------
+// ---- control.c: the control socket, readiness -------------------------------------------------------
 
 [[nodiscard]] int control_open(struct daemon *d);
 void control_close(struct daemon *d);
 // What is done some times a second.
 void control_tick(struct daemon *d);
-// Read the configuration again; `why` says what is wrong. 0 or -errno: then nothing has changed.
-int control_reload(struct daemon *d, char *why, size_t why_bytes);
-// The same on SIGHUP: the outcome goes to the log.
-void control_reload_logged(struct daemon *d);
-
-// The conditions of readiness.
+// The conditions of readiness. Any thread, while the control socket is open.
 struct sl_health *daemon_health(const struct daemon *d);
+
+// ---- reload.c: another configuration ------------------------------------------------------------------
+
+// Read the configuration again; with `trial_s` it goes back to the one before when that time has passed
+// without a confirmation. `why` says what is wrong. 0, or -errno: then nothing has changed.
+int reload_file(struct daemon *d, unsigned trial_s, char *why, size_t why_bytes);
+// On SIGHUP: the outcome goes to the log.
+void reload_logged(struct daemon *d);
+void reload_tick(struct daemon *d);
+[[nodiscard]] int reload_register(struct daemon *d);
+
+// ---- await.c ------------------------------------------------------------------------------------------
+
+// Before anything is opened: wait until the devices of all ports are there, saying which is not. 0, or
+// -EINTR when a signal ends the daemon first.
+[[nodiscard]] int await_ports(struct daemon *d);
+
+// ---- telemetry.c: what DPDK's telemetry socket tells of Sluice ------------------------------------------
+
+void telemetry_open(struct daemon *d);
+// No answer is under way afterwards.
+void telemetry_close(void);
 
 // ---- folders.c ---------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ run(struct daemon *d, int signals)
 		if (read(signals, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo != SIGHUP)
 				return;
-			control_reload_logged(d);
+			reload_logged(d);
 			sl_flowlog_reopen();
 		}
 		sl_api_process(d->api);
@@ -80,6 +80,7 @@ stop(struct daemon *d)
 	sl_service_free(d->service);
 	if (d->store != NULL)
 		sl_store_close(d->store);
+	snapshot_free(d->trial.before);
 	snapshot_free(d->snapshot);
 	if (d->snapshot == NULL)
 		sl_config_free(d->config);
@@ -111,6 +112,7 @@ daemon_run(const char *path)
 	signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (signals < 0 || sl_privileges_harden() != 0)
 		return EXIT_FAILURE;
+	daemon.signals = signals;
 	ret = daemon_start(&daemon);
 	if (ret == 0) {
 		sl_log(SL_LOG_NOTICE, "started", "serving as %s", daemon.config->node.name);
@@ -120,5 +122,5 @@ daemon_run(const char *path)
 	}
 	stop(&daemon);
 	sl_eal_stop();
-	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return ret == 0 || ret == -EINTR ? EXIT_SUCCESS : EXIT_FAILURE;
 }

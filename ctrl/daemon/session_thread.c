@@ -60,7 +60,8 @@ session_thread_main(void *arg)
 	return NULL;
 }
 
-// Let the session thread, then the workers, go over to `next`; free the one before.
+// Let the session thread, then the workers, go over to `next`; free the one before, unless it is kept
+// for the end of a trial.
 int
 daemon_adopt(struct daemon *d, struct snapshot *next)
 {
@@ -82,6 +83,8 @@ daemon_adopt(struct daemon *d, struct snapshot *next)
 		w->timeouts = daemon_timeouts(d->config);
 		w->nat->rest_ds = d->config->timers.tcp_time_wait_s * 10;
 	}
-	snapshot_free(before);
+	sl_log_set_level(d->config->system.log_level);
+	if (before != d->trial.before)
+		snapshot_free(before);
 	return 0;
 }

@@ -402,26 +402,35 @@ snapshot_free(struct snapshot *s)
 }
 
 int
-snapshot_renew(struct daemon *d)
+snapshot_return(struct daemon *d, struct snapshot *from, uint32_t generation)
 {
-	struct snapshot *before = d->snapshot, *next = calloc(1, sizeof(*next));
+	struct snapshot *next = calloc(1, sizeof(*next)), *in_force = d->snapshot;
 	struct sl_config_errors errors = { 0 };
 	int ret;
 
 	if (next == NULL)
 		return -ENOMEM;
-	next->config = before->config;
-	next->dp.generation = before->dp.generation;
+	next->config = from->config;
+	next->dp.generation = generation;
+	// Preshared keys that only root can read come from where the configuration does.
+	d->snapshot = from;
 	ret = fill(d, next, &errors);
+	d->snapshot = in_force;
 	sl_config_errors_free(&errors);
 	if (ret != 0) {
-		next->config = NULL; // stays with the one in force
+		next->config = NULL; // stays where it is
 		snapshot_free(next);
 		return ret;
 	}
-	before->config = NULL;
+	from->config = NULL;
 	ret = daemon_adopt(d, next);
 	if (ret != 0)
-		before->config = next->config;
+		from->config = next->config;
 	return ret;
+}
+
+int
+snapshot_renew(struct daemon *d)
+{
+	return snapshot_return(d, d->snapshot, d->snapshot->dp.generation);
 }

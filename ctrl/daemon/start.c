@@ -324,6 +324,8 @@ daemon_start(struct daemon *d)
 {
 	int ret = load(d);
 
+	if (ret == 0)
+		ret = await_ports(d);
 	if (ret == 0) {
 		streams_open(d);
 		ret = start_eal(d);

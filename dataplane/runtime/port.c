@@ -9,10 +9,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define RX_DESCRIPTORS 1024u
 #define TX_DESCRIPTORS 1024u
@@ -258,6 +261,34 @@ sl_ports_destroy(struct sl_dp *dp)
 	}
 }
 
+// Drivers of ports on an interface of the kernel (net_af_packet) hold their link for up whatever happens
+// to it: the kernel is asked itself. An interface that is gone has none.
+static bool
+is_running(unsigned if_index)
+{
+	struct ifreq request = { .ifr_ifindex = (int)if_index };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_up = fd >= 0 && ioctl(fd, SIOCGIFNAME, &request) == 0 &&
+		ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+		(request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+
+	if (fd >= 0)
+		close(fd);
+	return is_up;
+}
+
+static bool
+is_link_up(uint16_t ethdev)
+{
+	struct rte_eth_dev_info info = { 0 };
+	struct rte_eth_link link = { 0 };
+
+	if (rte_eth_link_get_nowait(ethdev, &link) != 0 || link.link_status != RTE_ETH_LINK_UP)
+		return false;
+	return rte_eth_dev_info_get(ethdev, &info) != 0 || info.if_index == 0 ||
+		is_running(info.if_index);
+}
+
 bool
 sl_dp_poll_links(struct sl_dp *dp)
 {
@@ -265,9 +296,7 @@ sl_dp_poll_links(struct sl_dp *dp)
 
 	for (unsigned i = 0; i < dp->net.nb_ports; i++) {
 		struct sl_port *p = &dp->net.ports[i];
-		struct rte_eth_link link = { 0 };
-		bool is_up = rte_eth_link_get_nowait(p->ethdev, &link) == 0 &&
-			link.link_status == RTE_ETH_LINK_UP;
+		bool is_up = is_link_up(p->ethdev);
 
 		if (atomic_exchange_explicit(&p->link_up, is_up, memory_order_relaxed) != is_up)
 			has_changed = true;

@@ -1,5 +1,8 @@
 """Limits: a tenant or client at its limit is refused, counted and shown, and costs nobody else anything."""
 import json
+import os
+import signal
+import statistics
 import time
 
 from labtest import case, expect, expect_true
@@ -23,25 +26,48 @@ def row_of(lab, tenant, client="-"):
     return next(r for r in rows if r["tenant"] == tenant and r["client"] == client)
 
 
-def measure(lab, flood):
-    """Flood from the client of one tenant; the other's must not notice. Its failures, and seconds."""
-    processes = [lab.start("client", *argv) for argv in flood]
-    failed = []
+def signal_all(processes, number):
+    for p in processes:
+        for pid in (p.pid, *process.children(p.pid)):
+            os.kill(pid, number)
+
+
+def one_round(lab, i, failed):
+    """A page and a name of the other tenant; how long the page took."""
     began = time.monotonic()
+    done = lab.curl("client3", f"http://{GIT}/", "--max-time", "5")
+    took = time.monotonic() - began
+    if done.out != lab.page("private2", "git"):
+        failed.append(f"page {i}: {done.code} {done.err}")
+    answer = lab.dig("client3", GIT, "A", "+tries=1", "+time=2")
+    if answer.status != "NOERROR":
+        failed.append(f"name {i}: {answer.status}")
+    return took
+
+
+def measure(lab, flood):
+    """Flood from the client of one tenant; the other's must not notice. What failed of it, and the median
+    time of its pages during the flood over that without, the two taken in turn."""
+    processes = [lab.start("client", *argv) for argv in flood]
+    failed, flooded, calm = [], [], []
     try:
         for i in range(ROUNDS):
-            done = lab.curl("client3", f"http://{GIT}/", "--max-time", "5")
-            if done.out != lab.page("private2", "git"):
-                failed.append(f"page {i}: {done.code} {done.err}")
-            answer = lab.dig("client3", GIT, "A", "+tries=1", "+time=2")
-            if answer.status != "NOERROR":
-                failed.append(f"name {i}: {answer.status}")
-        expect([p.poll() for p in processes], [None] * len(processes), "the flood goes on")
+            flooded.append(one_round(lab, i, failed))
+            expect([p.poll() for p in processes], [None] * len(processes), "the flood goes on")
+            signal_all(processes, signal.SIGSTOP)
+            time.sleep(0.1)
+            calm.append(one_round(lab, i, failed))
+            signal_all(processes, signal.SIGCONT)
+            time.sleep(0.1)
     finally:
+        signal_all(processes, signal.SIGCONT)
         for p in processes:
             p.terminate()
             p.communicate()
-    return failed, time.monotonic() - began
+    ratio = statistics.median(flooded) / statistics.median(calm)
+    lab.note(f"the other tenant's pages: {statistics.median(calm) * 1000:.0f} ms, during the flood "
+             f"{statistics.median(flooded) * 1000:.0f} ms; failed: {len(failed)}")
+    return failed, ratio
 
 
 def hping(*options):
@@ -52,9 +78,10 @@ def hping(*options):
 def syn_flood(lab):
     address = lab.address_of("client", GIT)
     limit(lab)
-    failed, _ = measure(lab, [hping("-S", "-p", "443", "-s", "2000", address),
+    failed, ratio = measure(lab, [hping("-S", "-p", "443", "-s", "2000", address),
                               hping("-S", "-p", "80", "-s", "30000", address)])
     expect(failed, [], "the other tenant's")
+    expect_true(ratio < 2, f"its pages not to take {ratio:.1f} times as long")
     acme, client = row_of(lab, "acme"), row_of(lab, "acme", "client")
     expect_true(acme["flows"] <= 300 and client["half_open"] <= 100, f"{acme} {client}")
     expect_true(client["refused_half_open"] + acme["refused_rate"] > 100, f"{acme} {client}")
@@ -66,8 +93,9 @@ def syn_flood(lab):
 def udp_flood(lab):
     address = lab.address_of("client", "perf.corp.example")
     limit(lab)
-    failed, _ = measure(lab, [hping("--udp", "-p", "7", "-s", "2000", address)])
+    failed, ratio = measure(lab, [hping("--udp", "-p", "7", "-s", "2000", address)])
     expect(failed, [], "the other tenant's")
+    expect_true(ratio < 2, f"its pages not to take {ratio:.1f} times as long")
     acme, client = row_of(lab, "acme"), row_of(lab, "acme", "client")
     expect_true(acme["flows"] <= 300 and client["flows"] <= 250, f"{acme} {client}")
     expect_true(client["refused_flows"] + acme["refused_flows"] + acme["refused_rate"] > 100,
@@ -82,8 +110,9 @@ def dns_flood(lab):
         f.write(f"{GIT} A\n" * 100)
     flood = ["dnsperf", "-q", "5000", "-Q", "2000", "-l", "60", "-t", "1", "-s",
              topology.RESOLVERS[0], "-d", queries]
-    failed, _ = measure(lab, [flood])
+    failed, ratio = measure(lab, [flood])
     expect(failed, [], "the other tenant's")
+    expect_true(ratio < 2, f"its pages not to take {ratio:.1f} times as long")
     acme = row_of(lab, "acme")
     expect_true(acme["refused_dns"] > 100, f"{acme}")
     drops = {r["name"]: r["packets"] for r in lab.show("pop", "show", "drops")["rows"]}

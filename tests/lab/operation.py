@@ -171,7 +171,7 @@ def workers(lab):
             expect_true(str(queue["core"]) in cores, f"{queue} at a worker's core")
 
 
-@case("E10: a link that goes down and up again needs no restart")
+@case("E10: a link that goes down and up again needs no restart", our_fault=True)
 def link_flap(lab):
     process.shell("access", "ip link set pop down")
     expect_true(isinstance(lab.tcp("client", topology.RESOLVERS[0], 53, 1), str), "no connection")

@@ -117,6 +117,10 @@ def completion(lab):
                   'COMPREPLY=(); _sluicectl; echo "${COMPREPLY[*]}"')
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         expect(done.stdout.strip(), wanted, f"the completions of '{words}': {done.stderr}")
+    script = (f"source {source}; COMP_WORDS=(sluicectl trace cl); COMP_CWORD=2; COMPREPLY=(); _sluicectl; "
+              'echo "${COMPREPLY[*]}"')
+    done = lab.run("pop", "bash", "-c", script)
+    expect(done.out.split(), ["client", "client2"] if "client2" in done.out else ["client"], done.err)
 
 
 @case("E3: the Debian package holds what meson installs, a unit that is enabled, and depends on its libraries")

@@ -165,6 +165,13 @@ def remove(host, name):
             os.unlink(path)
 
 
+def children(pid):
+    """All processes below one."""
+    done = subprocess.run(["pgrep", "-P", str(pid)], text=True, capture_output=True)
+    below = [int(p) for p in done.stdout.split()]
+    return [*below, *(p for b in below for p in children(b))]
+
+
 def pids_in(host):
     done = subprocess.run(["ip", "netns", "pids", namespace(host)], text=True, capture_output=True)
     return [int(pid) for pid in done.stdout.split()]
