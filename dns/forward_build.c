@@ -56,6 +56,17 @@ query_of(const struct sl_promise *p)
 	return q;
 }
 
+// An owner that is the question's name, written out: the letter case in which we asked becomes that of the client.
+static void
+restore_case(uint8_t *out, const struct sl_response *response, const struct sl_record *rec)
+{
+	const size_t nb_name = response->name.nb_bytes;
+
+	if (rec->owner_at + nb_name + 4 == rec->ttl_at &&
+	    sl_name_wire_equal(out + rec->owner_at, out + SL_DNS_HEADER_BYTES, nb_name))
+		memcpy(out + rec->owner_at, out + SL_DNS_HEADER_BYTES, nb_name);
+}
+
 // Count down the TTLs of the records in `out`, which is a whole message.
 static void
 age(uint8_t *out, size_t nb_bytes, uint32_t age_s, bool is_stale)
@@ -66,6 +77,7 @@ age(uint8_t *out, size_t nb_bytes, uint32_t age_s, bool is_stale)
 	if (!sl_response_parse(&response, out, nb_bytes))
 		return;
 	while (sl_records_next(&response.records, &rec)) {
+		restore_case(out, &response, &rec);
 		uint32_t ttl_s = rec.ttl_s > age_s ? rec.ttl_s - age_s : 0;
 
 		if (rec.type != SL_DNS_OPT)

@@ -272,7 +272,7 @@ sl_try_send(
 		q->flags & SL_FORWARD_FLAGS
 	);
 	if ((q->flags & SL_FORWARD_DO) != 0)
-		f->out[event->nb_bytes - 4] |= 0x80; // DO in the OPT's flags
+		sl_query_set_dnssec_ok(f->out, event->nb_bytes);
 }
 
 void

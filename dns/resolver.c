@@ -108,7 +108,7 @@ sl_resolver_free(struct sl_resolver *r)
 static struct sl_lookup *
 begin(struct sl_resolver *r,
       const struct sl_name *name,
-      uint16_t type,
+      uint32_t type,
       uint64_t hash,
       uint64_t now_ns)
 {
@@ -123,7 +123,8 @@ begin(struct sl_resolver *r,
 	memset(l, 0, offsetof(struct sl_lookup, message));
 	l->generation = generation;
 	l->hash = hash;
-	l->type = type;
+	l->type = (uint16_t)type;
+	l->dnssec_ok = (type & SL_RESOLVER_DNSSEC_OK) != 0;
 	l->started_ns = now_ns;
 	l->first_asker = l->release = l->big = SL_NO_TOKEN;
 	l->ttl_s = UINT32_MAX;
@@ -134,13 +135,15 @@ begin(struct sl_resolver *r,
 }
 
 static struct sl_lookup *
-find_lookup(struct sl_resolver *r, const struct sl_name *name, uint16_t type, uint64_t hash)
+find_lookup(struct sl_resolver *r, const struct sl_name *name, uint32_t type, uint64_t hash)
 {
+	const bool dnssec_ok = (type & SL_RESOLVER_DNSSEC_OK) != 0;
+
 	for (uint32_t i = 0; i < r->nb_active; i++) {
 		struct sl_lookup *l = &r->lookups[r->active[i]];
 
-		if (l->hash == hash && l->type == type && l->state != SL_LOOKUP_DONE &&
-		    sl_name_equal(&l->original, name))
+		if (l->hash == hash && l->type == (uint16_t)type && l->dnssec_ok == dnssec_ok &&
+		    l->state != SL_LOOKUP_DONE && sl_name_equal(&l->original, name))
 			return l;
 	}
 	return NULL;
@@ -175,7 +178,7 @@ bool
 sl_resolver_ask(
 	struct sl_resolver *r,
 	const struct sl_name *name,
-	uint16_t type,
+	uint32_t type,
 	uint64_t cookie,
 	uint64_t now_ns,
 	struct sl_resolver_result *result
@@ -186,7 +189,7 @@ sl_resolver_ask(
 	struct sl_lookup *l;
 
 	r->stats.nb_asked++;
-	if (sl_known_find(r, name, type, hash, now_ns, &k)) {
+	if (sl_known_find(r, name, (uint16_t)type, hash, now_ns, &k)) {
 		r->stats.nb_hits++;
 		sl_known_result(k, now_ns, result);
 		prefetch(r, k, name, now_ns);
@@ -200,7 +203,7 @@ sl_resolver_ask(
 	if (l != NULL && add_asker(r, l, cookie))
 		return false;
 	r->stats.nb_busy++;
-	*result = (struct sl_resolver_result){ .result = SL_RESOLVED_BUSY, .type = type };
+	*result = (struct sl_resolver_result){ .result = SL_RESOLVED_BUSY, .type = (uint16_t)type };
 	return true;
 }
 

@@ -277,6 +277,8 @@ sl_lookup_send(
 	event->nb_bytes = sl_query_build(
 		event->message, sizeof(event->message), l->id, wire, l->name.nb_bytes, l->type, 0
 	);
+	if (l->dnssec_ok)
+		sl_query_set_dnssec_ok(event->message, event->nb_bytes);
 }
 
 void

@@ -53,6 +53,7 @@ struct sl_lookup {
 	uint8_t search; // next search domain
 	uint8_t rcode; // of the last failure a server answered with
 	bool is_tcp;
+	bool dnssec_ok;
 	bool has_token;
 	uint32_t ttl_s; // smallest along the chain
 	uint64_t mix; // letter case of the question
@@ -134,7 +135,7 @@ enum sl_reading sl_lookup_read(
 );
 
 static inline uint64_t
-sl_lookup_hash(const struct sl_resolver *r, const struct sl_name *name, uint16_t type)
+sl_lookup_hash(const struct sl_resolver *r, const struct sl_name *name, uint32_t type)
 {
 	return sl_name_hash(name, &r->key) ^ (uint64_t)type * 0x9e3779b97f4a7c15ull;
 }

@@ -308,7 +308,7 @@ resolve_question(struct sl_service *s, struct rte_mbuf *m, const struct sl_resol
 {
 	struct sl_resolver_result result = { .result = SL_RESOLVED_BUSY };
 	struct sl_query query;
-	uint32_t hold;
+	uint32_t hold, type;
 
 	if (s->resolver == NULL ||
 	    sl_query_parse(&query, resolve->message, resolve->nb_bytes) != SL_QUERY_OK) {
@@ -318,7 +318,8 @@ resolve_question(struct sl_service *s, struct rte_mbuf *m, const struct sl_resol
 	hold = hold_put(s, HOLD_RESOLVE, 0, m);
 	if (hold == UINT32_MAX)
 		return;
-	if (sl_resolver_ask(s->resolver, &query.name, query.type, hold, s->now_ns, &result))
+	type = query.type | (query.dnssec_ok ? SL_RESOLVER_DNSSEC_OK : 0);
+	if (sl_resolver_ask(s->resolver, &query.name, type, hold, s->now_ns, &result))
 		resolve_done(s, hold_take(s, hold, HOLD_RESOLVE), &result);
 }
 

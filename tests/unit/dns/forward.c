@@ -428,6 +428,35 @@ test_refused(void)
 	sl_forward_free(f);
 }
 
+// An upstream that writes the owner out, in the letter case of our query: the client gets its own.
+static void
+test_owner_case(void)
+{
+	struct sl_forward *f = make(SL_FORWARD_SERIAL);
+	struct sent up, down;
+	uint8_t m[8192];
+	size_t n, nb_name;
+	struct sl_writer w;
+
+	CU_ASSERT_EQUAL(ask(f, 1, 5000, "WwW.many.letters.ex", 0, MS), SL_FORWARD_PENDING);
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &up));
+	n = reply(&up, m, 0, 0, 60) - SL_DNS_OPT_BYTES;
+	nb_name = n - SL_DNS_HEADER_BYTES - 4;
+	w = sl_writer(m + n, sizeof(m) - n);
+	sl_write(&w, up.message + SL_DNS_HEADER_BYTES, nb_name);
+	sl_write(&w, "\0\1\0\1\0\0\0\74\0\4\300\0\2\1", 14);
+	sl_put16(m + 6, 1);
+	sl_put16(m + 10, 0);
+	CU_ASSERT_EQUAL(give(f, &up, m, n + sl_writer_len(&w), MS), SL_RECEIVE_ACCEPTED);
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &down));
+	CU_ASSERT_EQUAL(down.event.kind, SL_FORWARD_ANSWER);
+	CU_ASSERT_NOT_EQUAL(
+		memcmp(up.message + SL_DNS_HEADER_BYTES, q.query + SL_DNS_HEADER_BYTES, nb_name), 0
+	);
+	CU_ASSERT_EQUAL(memcmp(down.message + n, q.query + SL_DNS_HEADER_BYTES, nb_name), 0);
+	sl_forward_free(f);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "A14: two sockets with one ID both get their answer, from upstream and from the cache",
 	  test_two_sockets },
@@ -438,6 +467,8 @@ static const struct sl_test_case cases[] = {
 	{ "A14: a dead upstream is asked last once three queries met silence", test_health },
 	{ "A14: an upstream that ICMP says is not there gives way to the next at once",
 	  test_refused },
+	{ "A14: owners come back in the client's letter case, not that of our query",
+	  test_owner_case },
 	{ "A14: a stale answer is said after 1.8 s of silence, SERVFAIL at the deadline",
 	  test_stale_and_failure },
 	{ "A14: truncated upstream means TCP, too long for the client means TC",

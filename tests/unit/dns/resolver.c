@@ -432,6 +432,7 @@ test_refused(void)
 
 	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_TXT, 1, MS, &result));
 	CU_ASSERT_TRUE(poll_event(r, MS, &first));
+	CU_ASSERT_EQUAL(first.message[first.nb_bytes - 4], 0);
 	sl_resolver_refused(r, first.token ^ 0x10000, 2 * MS); // nobody's
 	sl_resolver_refused(r, 0xffff, 2 * MS);
 	CU_ASSERT_FALSE(poll_event(r, 2 * MS, &e));
@@ -458,6 +459,29 @@ test_refused(void)
 	sl_resolver_free(r);
 }
 
+static void
+test_dnssec_ok(void)
+{
+	struct sl_resolver *r = make(1);
+	struct sl_name name = name_of("git.corp.example");
+	struct sl_resolver_result result;
+	struct sl_resolver_event plain, with, e;
+
+	CU_ASSERT_FALSE(sl_resolver_ask(r, &name, SL_DNS_TXT, 1, MS, &result));
+	CU_ASSERT_TRUE(poll_event(r, MS, &plain));
+	CU_ASSERT_FALSE(
+		sl_resolver_ask(r, &name, SL_DNS_TXT | SL_RESOLVER_DNSSEC_OK, 2, MS, &result)
+	);
+	CU_ASSERT_TRUE_FATAL(poll_event(r, MS, &with)); // a query of its own
+	CU_ASSERT_EQUAL(plain.message[plain.nb_bytes - 4] & 0x80, 0);
+	CU_ASSERT_EQUAL(with.message[with.nb_bytes - 4] & 0x80, 0x80);
+	CU_ASSERT_FALSE(
+		sl_resolver_ask(r, &name, SL_DNS_TXT | SL_RESOLVER_DNSSEC_OK, 3, MS, &result)
+	);
+	CU_ASSERT_FALSE(poll_event(r, MS, &e));
+	sl_resolver_free(r);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "resolver: askers of one name share a query; its answer is kept for its TTL",
 	  test_shared_and_cached },
@@ -466,6 +490,7 @@ static const struct sl_test_case cases[] = {
 	{ "A4: a private server that ICMP says is not there, or that fails, gives way to the next "
 	  "at once",
 	  test_refused },
+	{ "A4: whoever asks with DO has a query with DO", test_dnssec_ok },
 	{ "resolver: of an answer only the chain from the question counts", test_chain },
 	{ "resolver: chains go on across queries, and circles end", test_chain_across_queries },
 	{ "resolver: answers that do not match are refused and counted", test_hostile },

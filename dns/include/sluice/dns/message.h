@@ -177,6 +177,14 @@ size_t sl_query_build(
 	uint16_t flags
 );
 
+// Set DO in a query that sl_query_build() made.
+static inline void
+sl_query_set_dnssec_ok(uint8_t *message, size_t nb_bytes)
+{
+	if (nb_bytes > SL_DNS_HEADER_BYTES)
+		message[nb_bytes - 4] |= 0x80; // of the OPT's flags, at the end
+}
+
 // Flip letters of a lower-case wire name by the bits of `random` (0x20). Same length.
 void sl_name_mix_case(uint8_t *wire, size_t nb_bytes, uint64_t random);
 

@@ -27,7 +27,9 @@
 #define SL_RESOLVER_ADDRESSES_MAX 8u // of one name; more are ignored
 #define SL_RESOLVER_CHAIN_MAX     12u // CNAMEs followed within one answer, and across queries
 #define SL_RESOLVER_SEARCH_MAX    6u
-#define SL_NO_TOKEN               UINT32_MAX
+#define SL_RESOLVER_DNSSEC_OK                                                                      \
+	0x10000u // beside a type other than A and AAAA: ask with DO (RFC 3225)
+#define SL_NO_TOKEN UINT32_MAX
 
 struct sl_resolver_config {
 	struct sl_upstream_address servers[SL_UPSTREAMS_MAX]; // in order of preference
@@ -85,7 +87,7 @@ struct sl_resolver_result {
 bool sl_resolver_ask(
 	struct sl_resolver *resolver,
 	const struct sl_name *name,
-	uint16_t type,
+	uint32_t type, // enum sl_dns_type, or'ed with SL_RESOLVER_DNSSEC_OK
 	uint64_t cookie,
 	uint64_t now_ns,
 	struct sl_resolver_result *result
