@@ -53,8 +53,8 @@ static unsigned nb_inbox;
 
 // ---- The PoP -----------------------------------------------------------------------------------------------
 
-static struct sl_peer_now
-now(void)
+struct sl_peer_now
+wg_now(void)
 {
 	return (struct sl_peer_now){ .ns = path_now_ns(),
 				     .wall_ns = 1800000000ull * SL_NS_PER_S + path_now_ns() };
@@ -420,8 +420,8 @@ wg_send(struct wg_device *d, const struct wg_datagram *datagram)
 
 // ---- A device ----------------------------------------------------------------------------------------------
 
-static void
-carry_out(struct wg_device *d, struct sl_peer_output *out)
+void
+wg_carry_out(struct wg_device *d, struct sl_peer_output *out)
 {
 	for (unsigned i = 0; i < out->nb; i++) {
 		const struct sl_peer_event *e = &out->events[i];
@@ -484,8 +484,8 @@ wg_seal(struct wg_device *d, struct wg_datagram *out, const void *packet, size_t
 	engine->ops->seal(engine, &op, 1);
 	out->nb_bytes = 32 + padded;
 	if (nb_bytes != 0) {
-		sl_peer_note_sealed(&d->peer, SL_PEER_DATA, now(), &asked);
-		carry_out(d, &asked);
+		sl_peer_note_sealed(&d->peer, SL_PEER_DATA, wg_now(), &asked);
+		wg_carry_out(d, &asked);
 	}
 }
 
@@ -531,7 +531,7 @@ wg_initiate_sealed(struct wg_device *d, struct wg_datagram *out)
 {
 	struct sl_peer_output asked = { .nb = 0 };
 
-	sl_peer_initiate(&d->peer, now(), &asked);
+	sl_peer_initiate(&d->peer, wg_now(), &asked);
 	CU_ASSERT_FATAL(asked.nb != 0);
 	memcpy(out->bytes, asked.events[asked.nb - 1].bytes, SL_NOISE_MESSAGE_MAX);
 	out->nb_bytes = asked.events[asked.nb - 1].nb_bytes;
@@ -543,8 +543,8 @@ wg_initiate(struct wg_device *d)
 	struct sl_peer_output asked = { .nb = 0 };
 
 	d->peer.is_asking = false; // what went unanswered is given up
-	sl_peer_initiate(&d->peer, now(), &asked);
-	carry_out(d, &asked);
+	sl_peer_initiate(&d->peer, wg_now(), &asked);
+	wg_carry_out(d, &asked);
 }
 
 static void
@@ -572,10 +572,26 @@ open_data(struct wg_device *d, struct wg_datagram *in)
 		&d->peer,
 		k->local_index,
 		op.nb_bytes == 0 ? SL_PEER_EMPTY : SL_PEER_DATA,
-		now(),
+		wg_now(),
 		&asked
 	);
-	carry_out(d, &asked);
+	wg_carry_out(d, &asked);
+}
+
+bool
+wg_take(struct wg_device *d, struct wg_datagram *out)
+{
+	unsigned at = 0;
+
+	while (at < nb_inbox && inbox_port[at] != d->port)
+		at++;
+	if (at == nb_inbox)
+		return false;
+	*out = inbox[at];
+	nb_inbox--;
+	memmove(&inbox[at], &inbox[at + 1], (nb_inbox - at) * sizeof(inbox[0]));
+	memmove(&inbox_port[at], &inbox_port[at + 1], (nb_inbox - at) * sizeof(inbox_port[0]));
+	return true;
 }
 
 bool
@@ -584,16 +600,9 @@ wg_receive(struct wg_device *d)
 	uint8_t source[SL_COOKIE_ADDRESS_BYTES] = { 1 };
 	struct sl_peer_output asked = { .nb = 0 };
 	struct wg_datagram in;
-	unsigned at = 0;
 
-	while (at < nb_inbox && inbox_port[at] != d->port)
-		at++;
-	if (at == nb_inbox)
+	if (!wg_take(d, &in))
 		return false;
-	in = inbox[at];
-	nb_inbox--;
-	memmove(&inbox[at], &inbox[at + 1], (nb_inbox - at) * sizeof(inbox[0]));
-	memmove(&inbox_port[at], &inbox_port[at + 1], (nb_inbox - at) * sizeof(inbox_port[0]));
 	d->plain.nb_bytes = 0;
 	if (in.bytes[0] == SL_WG_DATA) {
 		open_data(d, &in);
@@ -601,11 +610,11 @@ wg_receive(struct wg_device *d)
 	}
 	CU_ASSERT_EQUAL(
 		sl_peer_receive(
-			&d->local, in.bytes, in.nb_bytes, source, SL_PEER_CALM, now(), &asked
+			&d->local, in.bytes, in.nb_bytes, source, SL_PEER_CALM, wg_now(), &asked
 		),
 		SL_PEER_OK
 	);
-	carry_out(d, &asked);
+	wg_carry_out(d, &asked);
 	return true;
 }
 

@@ -76,6 +76,11 @@ void wg_seal_echo(struct wg_device *d, struct wg_datagram *out, const char *sour
 void wg_seal_silent(struct wg_device *d, struct wg_datagram *out);
 void wg_initiate(struct wg_device *d);
 void wg_initiate_sealed(struct wg_device *d, struct wg_datagram *out);
+struct sl_peer_now wg_now(void);
+// Do what the device's protocol asks for.
+void wg_carry_out(struct wg_device *d, struct sl_peer_output *out);
+// The next datagram for this device as it is; false: none.
+bool wg_take(struct wg_device *d, struct wg_datagram *out);
 // Take in the next datagram for this device (its port); false: none. What it asks for is sent.
 bool wg_receive(struct wg_device *d);
 void wg_handshake(struct wg_device *d);

@@ -119,7 +119,8 @@ test_nothing_lost(void)
 		arrive_at(i % 2 == 0 ? 1 - home() : home());
 		if (i % 4 < 2) {
 			wg_initiate(&alice);
-			CU_ASSERT(wg_echo(&alice)); // under the old key, or its answer is taken first
+			CU_ASSERT(wg_echo(&alice)
+			); // under the old key, or its answer is taken first
 			while (wg_receive(&alice))
 				;
 		} else {
