@@ -224,6 +224,8 @@ collect_service(struct daemon *d, struct sl_metric_text *text)
 		{ SL_METRIC_HELD_FULL, s.nb_held_full },
 		{ SL_METRIC_HANDSHAKES, s.nb_handshakes },
 		{ SL_METRIC_HANDSHAKES_BAD, s.nb_handshakes_bad },
+		{ SL_METRIC_HANDSHAKE_COOKIES, s.nb_cookies },
+		{ SL_METRIC_HANDSHAKES_FULL, s.nb_handshakes_full },
 		{ SL_METRIC_QUERIES, s.nb_queries },
 		{ SL_METRIC_QUERIES_FULL, s.nb_queries_full },
 		{ SL_METRIC_ANSWERS_LATE, s.nb_answers_late },

@@ -197,6 +197,11 @@ service_counters(struct daemon *d, json_t *table)
 	put(table, "session thread", "packets not kept: too many waited", s.nb_held_full);
 	put(table, "session thread", "handshake datagrams", s.nb_handshakes);
 	put(table, "session thread", "handshake datagrams refused", s.nb_handshakes_bad);
+	put(table, "session thread", "handshake datagrams answered with a cookie", s.nb_cookies);
+	put(table,
+	    "session thread",
+	    "handshake datagrams not looked at: too many waited",
+	    s.nb_handshakes_full);
 	put(table, "session thread", "DNS queries sent", s.nb_queries);
 	put(table, "session thread", "DNS queries not sent: too many under way", s.nb_queries_full);
 	put(table, "session thread", "DNS answers too late", s.nb_answers_late);

@@ -296,6 +296,8 @@ start_threads(struct daemon *d)
 		return -EIO;
 	ret = pthread_create(&d->session_thread, NULL, session_thread_main, d);
 	d->has_session_thread = ret == 0;
+	if (ret == 0)
+		pthread_setname_np(d->session_thread, "sl-session");
 	return -ret;
 }
 

@@ -7,8 +7,8 @@
 #include <sluice/dp/dp.h>
 #include <sluice/dp/inner.h>
 
-#define LOADS_NS       SL_NS_PER_S // reckoned no more often
-#define BUSY_PERMILLE  500u // below that a worker keeps its own
+#define LOADS_NS        SL_NS_PER_S // reckoned no more often
+#define BUSY_PERMILLE   500u // below that a worker keeps its own
 #define RELIEF_PERMILLE 250u // so much less must another have to do
 
 static struct sl_session *
@@ -34,10 +34,12 @@ reckon_loads(struct sl_service *s)
 	for (unsigned k = 0; k < sl_dp_nb_workers(s->dp); k++) {
 		const struct sl_worker_stats *stats = &sl_dp_worker(s->dp, k)->stats;
 		struct worker_load *load = &c->loads[k];
-		uint64_t walks = stats->walks - load->walks, empty = stats->walks_empty - load->empty;
+		uint64_t walks = stats->walks - load->walks,
+			 empty = stats->walks_empty - load->empty;
 
-		load->busy_permille =
-			walks == 0 ? 0 : (unsigned)((walks - RTE_MIN(empty, walks)) * 1000 / walks);
+		load->busy_permille = walks == 0
+			? 0
+			: (unsigned)((walks - RTE_MIN(empty, walks)) * 1000 / walks);
 		load->walks = stats->walks;
 		load->empty = stats->walks_empty;
 	}
