@@ -68,10 +68,10 @@ struct load_trial {
 	struct load_hist latency;
 };
 
-enum load_what { LOAD_DNS, LOAD_FLOWS, LOAD_BOTH, LOAD_NEW };
+enum load_what { LOAD_DNS, LOAD_FLOWS, LOAD_BOTH, LOAD_NEW, LOAD_WIREGUARD };
 
 struct load_options {
-	const char *client_device, *private_device;
+	const char *client_device, *private_device, *pop_key;
 	enum load_what what;
 	unsigned nb_clients, nb_names, nb_flows, frame_bytes, window;
 	double rate_pps, seconds;
@@ -140,3 +140,9 @@ void load_learn(struct load *l);
 // Send one packet of every flow and see it back; exits with a sentence when that fails.
 void load_open(struct load *l);
 void load_run(struct load *l, struct load_trial *t);
+
+// wireguard.c
+// Public keys of the first `nb` devices, one a line.
+void load_wireguard_print(unsigned nb);
+// Bring all devices up, have them send, and have them rekey; false after a wrong answer.
+bool load_wireguard(struct load *l);

@@ -13,13 +13,14 @@
 #define NB_MBUFS    32767u
 #define SEARCH_STOP 0.02 // of the rate: how close a search ends
 
-static const char *const what_names[] = { "dns", "flows", "both", "new" };
+static const char *const what_names[] = { "dns", "flows", "both", "new", "wireguard" };
 
 static void
 usage(void)
 {
 	fprintf(stderr,
-		"bench-load --clients-device D [--private-device D] [--what dns|flows|both|new]\n"
+		"bench-load --clients-device D [--private-device D]\n"
+		"  [--what dns|flows|both|new|wireguard] [--pop-key HEX] [--print-devices N]\n"
 		"  [--clients N] [--names N] [--flows N] [--bytes N] [--window N] [--rate PPS]\n"
 		"  [--seconds S] [--search] [--core N] [--memory MB] [--json]\n");
 	exit(2);
@@ -65,7 +66,9 @@ parse(int argc, char **argv, struct load_options *o)
 		SEARCH,
 		CORE,
 		MEMORY,
-		JSON
+		JSON,
+		POP_KEY,
+		PRINT
 	};
 	static const struct option options[] = {
 		{ "clients-device", 1, NULL, DEVICE },
@@ -82,6 +85,8 @@ parse(int argc, char **argv, struct load_options *o)
 		{ "core", 1, NULL, CORE },
 		{ "memory", 1, NULL, MEMORY },
 		{ "json", 0, NULL, JSON },
+		{ "pop-key", 1, NULL, POP_KEY },
+		{ "print-devices", 1, NULL, PRINT },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -130,13 +135,19 @@ parse(int argc, char **argv, struct load_options *o)
 		case JSON:
 			o->is_json = true;
 			break;
+		case POP_KEY:
+			o->pop_key = optarg;
+			break;
+		case PRINT:
+			load_wireguard_print(number(optarg, 1, 65000));
+			exit(0);
 		default:
 			usage();
 		}
 	}
 	if (o->client_device == NULL || optind != argc)
 		usage();
-	if (o->what != LOAD_DNS && o->private_device == NULL) {
+	if (o->what != LOAD_DNS && o->what != LOAD_WIREGUARD && o->private_device == NULL) {
 		fprintf(stderr, "bench-load: flows need --private-device, where the hosts are\n");
 		exit(2);
 	}
@@ -291,6 +302,10 @@ main(int argc, char **argv)
 	parse(argc, argv, &l.o);
 	create(&l);
 	load_ports_start(&l);
+	if (l.o.what == LOAD_WIREGUARD) {
+		is_right = load_wireguard(&l);
+		goto end;
+	}
 	load_learn(&l);
 	if (l.o.what == LOAD_FLOWS || l.o.what == LOAD_BOTH)
 		load_open(&l);
@@ -303,6 +318,7 @@ main(int argc, char **argv)
 		is_right = search(&l, (double)t.nb_answered / t.took_s, &json);
 	if (l.o.is_json)
 		sl_bench_json_close(&json);
+end:
 	load_ports_stop(&l);
 	sl_eal_stop();
 	if (!is_right)

@@ -113,6 +113,8 @@ next(struct load *l)
 		return load_talk_next(l);
 	case LOAD_NEW:
 		return load_talk_new(l);
+	case LOAD_WIREGUARD:
+		break;
 	case LOAD_BOTH:
 		return (l->nb_made + l->at) % 8 == 0 ? load_ask_next(l) : load_talk_next(l);
 	}

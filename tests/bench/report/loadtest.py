@@ -6,6 +6,7 @@
 Everything lives in one folder under /tmp: keys, configurations, sockets, state and logs.
 """
 import argparse
+import base64
 import contextlib
 import json
 import os
@@ -22,7 +23,8 @@ from . import pages
 # Another folder, built already, by SLUICE_LAB_BUILD.
 BUILD = os.environ.get("SLUICE_LAB_BUILD", bench.BUILD)
 PROGRAMS = {"sluice": "ctrl", "sluicectl": "ctrl", "bench-load": "tests/bench"}
-WHAT = ("dns", "flows", "both", "new")
+WHAT = ("dns", "flows", "both", "new", "wireguard")
+ALONE = ("dns", "wireguard")  # without a connector
 START_S = 60
 DAEMON_MB = 700  # of huge pages, each; more flows want more
 GENERATOR_MB = 160
@@ -32,7 +34,7 @@ SYSTEM = """
 system = {{ state_dir = "{folder}/{host}.state"; control_socket = "{folder}/{host}.sock"; user = "nobody";
   metrics = "off"; }};
 workers = {{ cores = [{core}]; idle = "{idle}"; }};
-limits = {{ flows = {table}; names = {names}; sessions = 64; }};
+limits = {{ flows = {table}; names = {names}; sessions = {sessions}; }};
 """
 POP = """
 node = {{ name = "pop"; role = "pop"; key_file = "{folder}/pop.key"; }};
@@ -46,6 +48,7 @@ tenants = ( {{ name = "load"; id = 1; groups = ["all"];
   resources = ( {{ name = "hosts"; address = [{name_rows}]; groups = ["all"]; }} );
 }} );
 """
+WIREGUARD = 'wireguard = {{ port = "clients"; udp_port = 51820; }};\n'
 CONNECTOR = """
 node = {{ name = "connector"; role = "connector"; key_file = "{folder}/connector.key"; }};
 ports = (
@@ -65,9 +68,19 @@ def client_address(i):
     return f"10.{64 + (i >> 16)}.{i >> 8 & 255}.{i & 255}"
 
 
+def devices(o):
+    """The generator's devices, with the keys that it says they have."""
+    keys = subprocess.run([program("bench-load"), "--print-devices", str(o.clients)], check=True, text=True,
+                          capture_output=True).stdout.split()
+    return ",\n".join(f'{{ name = "c{i}"; public_key = "{key}"; address = "10.{160 + (i >> 16)}.{i >> 8 & 255}.{i & 255}"; '
+                      f'groups = ["all"]; }}' for i, key in enumerate(keys))
+
+
 def rows(o):
     clients = ",\n".join(f'{{ name = "c{i}"; source = "{client_address(i)}"; port = "clients"; groups = ["all"]; }}'
                          for i in range(o.clients))
+    if o.what == "wireguard":
+        clients = devices(o)
     names = ",\n".join(f'"h{i}.load.example"' for i in range(o.names))
     return clients, names
 
@@ -97,6 +110,7 @@ def write_configs(folder, o, cores):
     # "new" opens a flow a packet: room for what a UDP timer's length of them needs.
     table = max(65536, 1 << (2 * o.flows - 1).bit_length()) if o.what != "new" else 1 << 21
     common = {"folder": folder, "table": table, "names": max(16384, 2 * o.names),
+              "sessions": 64 + (o.clients if o.what == "wireguard" else 0),
               "client_rows": client_rows, "name_rows": name_rows, "pop_key": keys["pop"],
               "connector_key": keys["connector"], "idle": o.idle}
     devices = {"pop": {"clients": memif(folder, 0, "server", 0), "underlay": memif(folder, 1, "server", 1)},
@@ -106,6 +120,9 @@ def write_configs(folder, o, cores):
         values = {**common, **devices[host], "host": host, "core": cores[host]}
         with open(f"{folder}/{host}.conf", "w") as f:
             f.write(text.format(**values) + SYSTEM.format(**values))
+            if host == "pop" and o.what == "wireguard":
+                f.write(WIREGUARD.format())
+    return keys["pop"]
 
 
 def wait_for(what, condition, child, log):
@@ -136,6 +153,16 @@ def control(folder, host, *words):
     return done.stdout + done.stderr
 
 
+def session_seconds(child):
+    """CPU time of a daemon's session thread, where handshakes are made."""
+    for task in os.listdir(f"/proc/{child.pid}/task"):
+        with open(f"/proc/{child.pid}/task/{task}/stat") as f:
+            name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+        if name == "sl-session":
+            return sum(map(int, rest.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def stop(children):
     for child in reversed(children):
         child.terminate()
@@ -147,12 +174,13 @@ def stop(children):
             child.wait()
 
 
-def generate(folder, o, cores):
+def generate(folder, o, cores, pop_key):
     words = ["--clients-device", memif(folder, 0, "client", 0), "--what", o.what, "--clients", str(o.clients),
              "--names", str(o.names), "--flows", str(o.flows), "--bytes", str(o.bytes), "--window",
              str(o.window), "--seconds", str(o.seconds), "--rate", str(o.rate), "--core",
              str(cores["generator"]), "--memory", str(GENERATOR_MB)]
-    words += ["--private-device", memif(folder, 1, "client", 2)] if o.what != "dns" else []
+    words += ["--private-device", memif(folder, 1, "client", 2)] if o.what not in ALONE else []
+    words += ["--pop-key", base64.b64decode(pop_key).hex()]
     words += ["--search"] if o.search else []
     words += ["--json"] if o.json else []
     done = subprocess.run([program("bench-load"), *words], text=True,
@@ -166,7 +194,7 @@ def choose_cores(o):
     else:
         allowed = sorted(os.sched_getaffinity(0))
         found = [allowed[i % len(allowed)] for i in range(3)]
-        if o.what == "dns":
+        if o.what in ALONE:
             found = [allowed[0], allowed[0], allowed[-1]]
     if len(found) != 3:
         raise SystemExit("loadtest: --cores wants three numbers")
@@ -175,21 +203,25 @@ def choose_cores(o):
 
 def run(o):
     cores = choose_cores(o)
-    used = {cores["pop"], cores["generator"], *([cores["connector"]] if o.what != "dns" else [])}
-    is_shared = len(used) < (2 if o.what == "dns" else 3)
+    used = {cores["pop"], cores["generator"], *([cores["connector"]] if o.what not in ALONE else [])}
+    is_shared = len(used) < (2 if o.what in ALONE else 3)
     o.idle = "adaptive" if is_shared else "poll"
     folder, children = tempfile.mkdtemp(prefix="sluice-load."), []
     os.chmod(folder, 0o711)  # the daemons give up root and must still find their sockets
     try:
-        write_configs(folder, o, cores)
+        pop_key = write_configs(folder, o, cores)
         start(folder, "pop", (0, 1), children)
-        if o.what != "dns":
+        if o.what not in ALONE:
             start(folder, "connector", (2,), children)
         print(f"cores: {cores}{', shared: figures are lower than the programs allow' if is_shared else ''}; "
               f"{o.clients} clients, {o.names} names"
-              + (f", {o.flows} flows, frames of {o.bytes} bytes" if o.what != "dns" else ""), file=sys.stderr)
-        code, objects = generate(folder, o, cores)
-        if code != 0:
+              + (f", {o.flows} flows, frames of {o.bytes} bytes" if o.what not in ALONE else ""), file=sys.stderr)
+        before = session_seconds(children[0])
+        code, objects = generate(folder, o, cores, pop_key)
+        if o.what == "wireguard":
+            cpu_s = session_seconds(children[0]) - before
+            print(f"the PoP's session thread used {cpu_s:.2f} s of CPU for {2 * o.clients} handshakes")
+        if code != 0 or o.what == "wireguard":
             for host in ("pop", "connector")[:len(children)]:
                 print(control(folder, host, "show", "drops"), file=sys.stderr)
         if o.json:
@@ -218,7 +250,7 @@ def main(argv, text):
         os.execvp("sudo", ["sudo", "-E", "--", os.path.join(os.getcwd(), "scripts", "loadtest"), *argv])
     subprocess.run(["scripts/setup"], check=True)
     build()
-    daemons = 1 if o.what == "dns" else 2
+    daemons = 1 if o.what in ALONE else 2
     with contextlib.ExitStack() as stack:
         if not o.ordinary_memory:
             stack.enter_context(pages.reserved(daemons * DAEMON_MB + GENERATOR_MB))
