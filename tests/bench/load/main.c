@@ -6,6 +6,7 @@
 
 #include <getopt.h>
 #include <sluice/dp/dp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,114 +37,93 @@ what_of(const char *name)
 	return LOAD_DNS;
 }
 
+// What an option sets, or PRINT, which does something and ends.
+struct option_row {
+	const char *name;
+	enum { TEXT, WHAT, WHOLE, REAL, FLAG, PRINT } kind;
+	size_t at; // in struct load_options
+	unsigned least, most;
+};
+#define AT(field) offsetof(struct load_options, field)
+
+static const struct option_row rows[] = {
+	{ "clients-device", TEXT, AT(client_device) },
+	{ "private-device", TEXT, AT(private_device) },
+	{ "what", WHAT, AT(what) },
+	{ "clients", WHOLE, AT(nb_clients), 1, 65000 },
+	{ "names", WHOLE, AT(nb_names), 1, LOAD_MAX_NAMES },
+	{ "flows", WHOLE, AT(nb_flows), 1, 4000000 },
+	{ "bytes", WHOLE, AT(frame_bytes), 64, 1518 },
+	{ "window", WHOLE, AT(window), 1, LOAD_SLOTS / 2 },
+	{ "rate", REAL, AT(rate_pps) },
+	{ "seconds", REAL, AT(seconds) },
+	{ "search", FLAG, AT(is_search) },
+	{ "core", WHOLE, AT(core), 0, 1023 },
+	{ "memory", WHOLE, AT(memory_mb), 64, 65536 },
+	{ "json", FLAG, AT(is_json) },
+	{ "pop-key", TEXT, AT(pop_key) },
+	{ "print-devices", PRINT, 0, 1, 65000 },
+};
+
 static unsigned
-number(const char *text, unsigned least, unsigned most)
+number(const struct option_row *row, const char *text)
 {
 	char *end;
 	unsigned long v = strtoul(text, &end, 10);
 
-	if (*end != '\0' || v < least || v > most) {
-		fprintf(stderr, "bench-load: '%s' is not between %u and %u\n", text, least, most);
+	if (*end != '\0' || end == text || v < row->least || v > row->most) {
+		fprintf(stderr,
+			"bench-load: --%s is from %u to %u, not '%s'\n",
+			row->name,
+			row->least,
+			row->most,
+			text);
 		exit(2);
 	}
 	return (unsigned)v;
 }
 
 static void
+set(struct load_options *o, const struct option_row *row, const char *text)
+{
+	void *at = (char *)o + row->at;
+
+	switch (row->kind) {
+	case TEXT:
+		*(const char **)at = text;
+		break;
+	case WHAT:
+		*(enum load_what *)at = what_of(text);
+		break;
+	case WHOLE:
+		*(unsigned *)at = number(row, text);
+		break;
+	case REAL:
+		*(double *)at = atof(text);
+		break;
+	case PRINT:
+		load_wireguard_print(number(row, text));
+		exit(0);
+	case FLAG:
+	default:
+		*(bool *)at = true;
+		break;
+	}
+}
+
+static void
 parse(int argc, char **argv, struct load_options *o)
 {
-	enum {
-		DEVICE = 1,
-		PRIVATE,
-		WHAT,
-		CLIENTS,
-		NAMES,
-		FLOWS,
-		BYTES,
-		WINDOW,
-		RATE,
-		SECONDS,
-		SEARCH,
-		CORE,
-		MEMORY,
-		JSON,
-		POP_KEY,
-		PRINT
-	};
-	static const struct option options[] = {
-		{ "clients-device", 1, NULL, DEVICE },
-		{ "private-device", 1, NULL, PRIVATE },
-		{ "what", 1, NULL, WHAT },
-		{ "clients", 1, NULL, CLIENTS },
-		{ "names", 1, NULL, NAMES },
-		{ "flows", 1, NULL, FLOWS },
-		{ "bytes", 1, NULL, BYTES },
-		{ "window", 1, NULL, WINDOW },
-		{ "rate", 1, NULL, RATE },
-		{ "seconds", 1, NULL, SECONDS },
-		{ "search", 0, NULL, SEARCH },
-		{ "core", 1, NULL, CORE },
-		{ "memory", 1, NULL, MEMORY },
-		{ "json", 0, NULL, JSON },
-		{ "pop-key", 1, NULL, POP_KEY },
-		{ "print-devices", 1, NULL, PRINT },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
+	struct option options[RTE_DIM(rows) + 1] = { 0 };
+	int c, at;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case DEVICE:
-			o->client_device = optarg;
-			break;
-		case PRIVATE:
-			o->private_device = optarg;
-			break;
-		case WHAT:
-			o->what = what_of(optarg);
-			break;
-		case CLIENTS:
-			o->nb_clients = number(optarg, 1, 65000);
-			break;
-		case NAMES:
-			o->nb_names = number(optarg, 1, LOAD_MAX_NAMES);
-			break;
-		case FLOWS:
-			o->nb_flows = number(optarg, 1, 4000000);
-			break;
-		case BYTES:
-			o->frame_bytes = number(optarg, 64, 1518);
-			break;
-		case WINDOW:
-			o->window = number(optarg, 1, LOAD_SLOTS / 2);
-			break;
-		case RATE:
-			o->rate_pps = atof(optarg);
-			break;
-		case SECONDS:
-			o->seconds = atof(optarg);
-			break;
-		case SEARCH:
-			o->is_search = true;
-			break;
-		case CORE:
-			o->core = number(optarg, 0, 1023);
-			break;
-		case MEMORY:
-			o->memory_mb = number(optarg, 64, 65536);
-			break;
-		case JSON:
-			o->is_json = true;
-			break;
-		case POP_KEY:
-			o->pop_key = optarg;
-			break;
-		case PRINT:
-			load_wireguard_print(number(optarg, 1, 65000));
-			exit(0);
-		default:
+	for (unsigned i = 0; i < RTE_DIM(rows); i++)
+		options[i] = (struct option){ .name = rows[i].name,
+					      .has_arg = rows[i].kind != FLAG };
+	while ((c = getopt_long(argc, argv, "", options, &at)) != -1) {
+		if (c != 0)
 			usage();
-		}
+		set(o, &rows[at], optarg);
 	}
 	if (o->client_device == NULL || optind != argc)
 		usage();

@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
-#define SL_WAITING_PKTS    8u
-#define SL_WAITING_DS      30u
-#define SL_WAITING_L4_MIN  64000u // shorter ones always have room beside an OPEN
+#define SL_WAITING_PKTS   8u
+#define SL_WAITING_DS     30u
+#define SL_WAITING_L4_MIN 64000u // shorter ones always have room beside an OPEN
 
 struct sl_worker;
 
