@@ -149,27 +149,20 @@ match(struct sl_forward *f,
       struct sl_try **try,
       struct sl_response *response)
 {
-	uint8_t wire[SL_NAME_WIRE_MAX];
 	struct sl_question *q = NULL;
 	struct sl_try *t = try_of(f, token, &q);
+	enum sl_receive_verdict verdict;
 
 	if (t == NULL)
 		return SL_RECEIVE_UNKNOWN;
 	if (!sl_upstream_same(f->upstreams[t - q->tries].at, from))
 		return SL_RECEIVE_SERVER;
-	if (!sl_response_parse(response, message, nb_bytes))
-		return SL_RECEIVE_MALFORMED;
-	if (response->id != t->id)
-		return SL_RECEIVE_ID;
-	memcpy(wire, q->name.wire, q->name.nb_bytes);
-	sl_name_mix_case(wire, q->name.nb_bytes, t->mix);
-	if (response->type != q->type || response->class_ != SL_DNS_IN ||
-	    response->name.nb_bytes != q->name.nb_bytes ||
-	    memcmp(message + SL_DNS_HEADER_BYTES, wire, q->name.nb_bytes) != 0)
-		return SL_RECEIVE_QUESTION;
+	verdict = sl_upstream_match(
+		&(struct sl_asked){ &q->name, t->id, q->type, t->mix }, message, nb_bytes, response
+	);
 	*question = q;
 	*try = t;
-	return SL_RECEIVE_ACCEPTED;
+	return verdict;
 }
 
 static bool

@@ -107,7 +107,6 @@ match(struct sl_resolver *r,
       struct sl_lookup **lookup,
       struct sl_response *response)
 {
-	uint8_t wire[SL_NAME_WIRE_MAX];
 	struct sl_lookup *l;
 
 	if ((token & 0xffff) >= r->config.queries_max)
@@ -117,18 +116,10 @@ match(struct sl_resolver *r,
 		return SL_RECEIVE_UNKNOWN;
 	if (!sl_upstream_same(r->servers[l->server].at, from))
 		return SL_RECEIVE_SERVER;
-	if (!sl_response_parse(response, message, nb_bytes))
-		return SL_RECEIVE_MALFORMED;
-	if (response->id != l->id)
-		return SL_RECEIVE_ID;
-	memcpy(wire, l->name.wire, l->name.nb_bytes);
-	sl_name_mix_case(wire, l->name.nb_bytes, l->mix);
-	if (response->type != l->type || response->class_ != SL_DNS_IN ||
-	    response->name.nb_bytes != l->name.nb_bytes ||
-	    memcmp(message + SL_DNS_HEADER_BYTES, wire, l->name.nb_bytes) != 0)
-		return SL_RECEIVE_QUESTION;
 	*lookup = l;
-	return SL_RECEIVE_ACCEPTED;
+	return sl_upstream_match(
+		&(struct sl_asked){ &l->name, l->id, l->type, l->mix }, message, nb_bytes, response
+	);
 }
 
 // Keep the message of an answer of another type until the promises are kept.

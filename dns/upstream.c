@@ -102,3 +102,27 @@ sl_upstream_pick(
 	}
 	return down;
 }
+
+enum sl_receive_verdict
+sl_upstream_match(
+	const struct sl_asked *asked,
+	const uint8_t *message,
+	size_t nb_bytes,
+	struct sl_response *response
+)
+{
+	const struct sl_name *name = asked->name;
+	uint8_t wire[SL_NAME_WIRE_MAX];
+
+	if (!sl_response_parse(response, message, nb_bytes))
+		return SL_RECEIVE_MALFORMED;
+	if (response->id != asked->id)
+		return SL_RECEIVE_ID;
+	memcpy(wire, name->wire, name->nb_bytes);
+	sl_name_mix_case(wire, name->nb_bytes, asked->mix);
+	if (response->type != asked->type || response->class_ != SL_DNS_IN ||
+	    response->name.nb_bytes != name->nb_bytes ||
+	    memcmp(message + SL_DNS_HEADER_BYTES, wire, name->nb_bytes) != 0)
+		return SL_RECEIVE_QUESTION;
+	return SL_RECEIVE_ACCEPTED;
+}

@@ -1,6 +1,8 @@
 // upstream, inside: health and choice of servers.
 #pragma once
 
+#include <sluice/dns/message.h>
+#include <sluice/dns/resolver.h>
 #include <sluice/dns/upstream.h>
 
 // How long to wait for this server before another is asked.
@@ -21,4 +23,20 @@ sl_upstream_same(struct sl_upstream_address a, struct sl_upstream_address b)
 // Other servers take the places of those in `list`; one that is in both keeps what is known of it.
 void sl_upstream_replace(
 	struct sl_upstream list[SL_UPSTREAMS_MAX], const struct sl_upstream_address *at, unsigned nb
+);
+
+// What a query of our own said.
+struct sl_asked {
+	const struct sl_name *name;
+	uint16_t id;
+	uint16_t type;
+	uint64_t mix; // letter case of the name, as sl_name_mix_case() takes it
+};
+// Is the message a response to it: the same ID and question, letter case included? Fills `response` from
+// SL_RECEIVE_ID on.
+enum sl_receive_verdict sl_upstream_match(
+	const struct sl_asked *asked,
+	const uint8_t *message,
+	size_t nb_bytes,
+	struct sl_response *response
 );

@@ -132,7 +132,7 @@ sl_flow_df_flag(const struct sl_session *s, const struct rte_ipv4_hdr *ip)
 }
 
 // Turn the packet at L3 into a record: strip its transport part to what is carried, put a DATA header
-// before it (and an ACCEPT before that, when due). TOS and TTL go to meta.
+// before it (and an ACCEPT before that, when due). TOS, TTL and DF go to meta.
 static inline void
 sl_flow_to_record(
 	const struct sl_session *s,
@@ -275,4 +275,47 @@ sl_flow_answer_unknown(struct rte_mbuf *m, const struct sl_rec *rec)
 	m->pkt_len = 0;
 	memcpy(rte_pktmbuf_append(m, (uint16_t)nb_bytes), answer, nb_bytes);
 	return true;
+}
+
+// Turn the packet at L3 into the carried octets of its transport part; TOS, TTL and DF go to meta.
+static inline void
+sl_flow_strip(
+	const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip
+)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
+	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
+	uint8_t *body;
+
+	meta->tos = ip->type_of_service;
+	meta->ttl = ip->time_to_live;
+	meta->record_flags = sl_flow_df_flag(s, ip);
+	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
+	m->data_len = (uint16_t)(l4_bytes - (body - l4));
+	m->pkt_len = m->data_len;
+	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
+}
+
+// The checksum's share of what does not travel. The sum of addresses and ports does not mind which end is
+// which; an echo is taken in as `stripped` and given back as `restored`, under the identifier `id`.
+static inline void
+sl_flow_sums(struct sl_flow *f, uint8_t stripped, uint8_t restored, rte_be16_t id)
+{
+	const struct sl_flow_key *k = &f->key;
+	uint8_t protocol = (uint8_t)k->scope_protocol;
+
+	if (protocol == IPPROTO_ICMP) {
+		f->sum_strip = sl_carry_sum_echo(stripped, id);
+		f->sum_restore = sl_carry_restore_sum(sl_carry_sum_echo(restored, id));
+		return;
+	}
+	f->sum_strip = sl_carry_sum(
+		sl_ip4_unmap(k->source),
+		sl_ip4_unmap(k->destination),
+		protocol,
+		k->source_port_be,
+		k->destination_port_be
+	);
+	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
 }

@@ -50,22 +50,5 @@ sl_flow_to_host(
 static inline void
 sl_flow_host_sums(struct sl_flow *f)
 {
-	const struct sl_flow_key *k = &f->key;
-	uint8_t protocol = (uint8_t)k->scope_protocol;
-
-	if (protocol == IPPROTO_ICMP) {
-		f->sum_strip = sl_carry_sum_echo(SL_ICMP_ECHO_REPLY, k->destination_port_be);
-		f->sum_restore = sl_carry_restore_sum(
-			sl_carry_sum_echo(SL_ICMP_ECHO_REQUEST, k->destination_port_be)
-		);
-		return;
-	}
-	f->sum_strip = sl_carry_sum(
-		sl_ip4_unmap(k->source),
-		sl_ip4_unmap(k->destination),
-		protocol,
-		k->source_port_be,
-		k->destination_port_be
-	);
-	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
+	sl_flow_sums(f, SL_ICMP_ECHO_REPLY, SL_ICMP_ECHO_REQUEST, f->key.destination_port_be);
 }

@@ -8,26 +8,6 @@
 // Octets a REOPEN needs in front of the transport octets, with all that is put before it.
 #define SL_REOPEN_HEADROOM 160u
 
-// Turn the packet at L3 into the carried octets of its transport part.
-static inline void
-sl_flow_strip_alone(
-	const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip
-)
-{
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
-	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
-	uint8_t *body;
-
-	meta->tos = ip->type_of_service;
-	meta->ttl = ip->time_to_live;
-	meta->record_flags = sl_flow_df_flag(s, ip);
-	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
-	m->data_len = (uint16_t)(l4_bytes - (body - l4));
-	m->pkt_len = m->data_len;
-	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
-}
-
 // Turn a host's stripped packet into a REOPEN.
 static inline void
 sl_flow_put_reopen(
@@ -79,7 +59,7 @@ sl_flow_try_reopen(struct sl_worker *w, struct rte_mbuf *m, struct sl_flow *f, u
 	// What is never answered is freed as an orphan, so only the first counts as a sign of life.
 	if (reopen == SL_REOPEN_FIRST)
 		f->last_seen_ds = w->now_ds;
-	sl_flow_strip_alone(s, m, sl_meta(m), f->sum_strip);
+	sl_flow_strip(s, m, sl_meta(m), f->sum_strip);
 	sl_flow_put_reopen(m, sl_meta(m), &f->link, sl_flow_id(w->flows, index), ticket);
 	return true;
 }

@@ -81,24 +81,6 @@ derive_flow_key(
 	sl_flowkey_derive(&key, &input, flow_key);
 }
 
-// Turn the packet at L3 into the carried octets of its transport part; TOS and TTL go to meta.
-static void
-strip(const struct sl_session *s, struct rte_mbuf *m, struct sl_meta *meta, uint16_t sum_strip)
-{
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	uint8_t *l4 = rte_pktmbuf_mtod_offset(m, uint8_t *, meta->l4_offset);
-	uint16_t l4_bytes = sl_flow_l4_bytes(m, meta);
-	uint8_t *body;
-
-	meta->tos = ip->type_of_service;
-	meta->ttl = ip->time_to_live;
-	meta->record_flags = sl_flow_df_flag(s, ip);
-	body = sl_carry_strip(l4, l4_bytes, meta->protocol, sum_strip);
-	m->data_len = (uint16_t)(l4_bytes - (body - l4));
-	m->pkt_len = m->data_len;
-	m->data_off = (uint16_t)(m->data_off + (body - rte_pktmbuf_mtod(m, uint8_t *)));
-}
-
 // A packet that leaves no room for its OPEN, in the buffer or in the record's length, stays behind until
 // the flow is accepted (waiting.h): the flow is opened with the least a packet can be and no time to live,
 // so that this is not sent on.
@@ -143,7 +125,7 @@ sl_flow_up_open(
 		return SL_UP_UNSENT;
 	if (unlikely(sl_flow_l4_bytes(m, meta) >= SL_WAITING_L4_MIN))
 		copy = sl_waiting_copy(w, m);
-	strip(&w->sessions->sessions[f->link.session], m, meta, f->sum_strip);
+	sl_flow_strip(&w->sessions->sessions[f->link.session], m, meta, f->sum_strip);
 	rec.tos = meta->tos;
 	rec.ttl = meta->ttl;
 	derive_flow_key(w, f, &destination, flow_key);

@@ -34,28 +34,10 @@ sl_flow_up_key(struct rte_mbuf *m, struct sl_flow_key *key)
 	return SL_UP_KEY_OK;
 }
 
-// The checksum's share of what does not travel. The sum does not mind which end is which.
 static inline void
 sl_flow_client_sums(struct sl_flow *f)
 {
-	const struct sl_flow_key *k = &f->key;
-	uint8_t protocol = (uint8_t)k->scope_protocol;
-
-	if (protocol == IPPROTO_ICMP) {
-		f->sum_strip = sl_carry_sum_echo(SL_ICMP_ECHO_REQUEST, k->source_port_be);
-		f->sum_restore = sl_carry_restore_sum(
-			sl_carry_sum_echo(SL_ICMP_ECHO_REPLY, k->source_port_be)
-		);
-		return;
-	}
-	f->sum_strip = sl_carry_sum(
-		sl_ip4_unmap(k->source),
-		sl_ip4_unmap(k->destination),
-		protocol,
-		k->source_port_be,
-		k->destination_port_be
-	);
-	f->sum_restore = sl_carry_restore_sum(f->sum_strip);
+	sl_flow_sums(f, SL_ICMP_ECHO_REQUEST, SL_ICMP_ECHO_REPLY, f->key.source_port_be);
 }
 
 enum sl_up {
