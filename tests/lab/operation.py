@@ -1,4 +1,5 @@
 """Operation: what an operator asks the daemons, and what they are allowed to be."""
+import base64
 import json
 import os
 import re
@@ -127,6 +128,41 @@ def documented(lab):
 
 
 UNSHARE, EXECVE = 272, 59
+
+
+def forms(key):
+    """A key as somebody might print it."""
+    raw = base64.b64decode(key)
+    return key.rstrip("=").encode(), raw.hex().encode(), raw.hex().upper().encode(), raw
+
+
+@case("E5: no log holds a private or a pre-shared key, whatever was done with them")
+def no_secrets(lab):
+    printed = lab.ok("pop", "sluicectl", "client", "add", "acme/tablet", "groups=staff", "psk")
+    secrets = re.findall(r"(?:PrivateKey|PresharedKey) = (\S+)", printed)
+    expect(len(secrets), 2, "keys that client add printed")
+    for host in topology.DAEMONS:
+        with open(os.path.join(process.folder(host), "sluice.key")) as f:
+            secrets += re.findall(r"[A-Za-z0-9+/]{43}=", f.read())
+    expect(len(secrets), 2 + len(topology.DAEMONS), "keys to look for")
+    text = lab.config_of("pop")
+    lab.set_config("pop", text.replace("sluice.key", "absent.key", 1))
+    expect_true(lab.try_control("pop", "reload").code != 0, "a key file that is not there to be refused")
+    lab.set_config("pop", text)
+    lab.control("pop", "reload")
+    lab.ok("client", "curl", "-sS", f"http://{GIT}/")
+    lab.ok("pop", "sluicectl", "client", "remove", "acme/tablet")
+    for host in topology.DAEMONS:
+        logs = process.log_tail(host, "sluice", 1000000).encode()
+        expect_true(b"peer-up" in logs, f"the log of {host} to be read")
+        for folder, _, names in os.walk(os.path.join(process.folder(host), "log")):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as f:
+                    logs += f.read()
+        logs += lab.control(host, "--json", "show", "clients").encode()
+        logs += lab.control(host, "--json", "show", "sessions").encode()
+        for secret in secrets:
+            expect_true(not any(form in logs for form in forms(secret)), f"no key in the logs of {host}")
 
 
 @case("E4: every thread of a daemon is held to its system calls; another one fails, and is told",
