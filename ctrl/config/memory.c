@@ -4,12 +4,18 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sluice/dp/failures.h>
 #include <sluice/dp/flow.h>
+#include <sluice/dp/flow_event.h>
 #include <sluice/dp/fragments.h>
 #include <sluice/dp/index.h>
 #include <sluice/dp/meta.h>
+#include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
+#include <sluice/dp/quota.h>
+#include <sluice/dp/retry.h>
 #include <sluice/dp/session.h>
+#include <sluice/dp/tally.h>
 #include <sluice/dp/tickets.h>
 #include <sluice/dp/worker.h>
 #include <sluice/proto/fragment.h>
@@ -130,6 +136,40 @@ names_bytes(const struct sl_config *config)
 	return bytes;
 }
 
+// Of one worker, whatever the limits. A connector keeps names, and flows that may go on to a next address.
+static uint64_t
+worker_bytes(const struct sl_config *config)
+{
+	uint64_t bytes = sizeof(struct sl_failures);
+
+	if (config->node.role == SL_ROLE_CONNECTOR)
+		bytes += sizeof(struct sl_retries) +
+			(uint64_t)SL_NAMES_CACHED * sizeof(struct sl_names_entry);
+	return bytes;
+}
+
+static uint64_t
+quota_pages_bytes(uint64_t nb_rows)
+{
+	uint64_t nb_pages = nb_rows / SL_QUOTA_PAGE_ROWS + 1;
+
+	return nb_pages * SL_QUOTA_PAGE_ROWS * sizeof(struct sl_quota_row);
+}
+
+// Of one worker: its rows of what clients and tenants use, events that wait for the flow log, tallies.
+static uint64_t
+use_bytes(const struct sl_config *config)
+{
+	uint64_t nb_clients = config->limits
+				      .sessions; // WireGuard clients may be added while it runs
+
+	for (unsigned i = 0; i < config->nb_tenants; i++)
+		nb_clients += config->tenants[i].nb_clients;
+	return sizeof(struct sl_quota) + quota_pages_bytes(nb_clients) +
+		quota_pages_bytes(config->nb_tenants) + sizeof(struct sl_flow_events) +
+		(uint64_t)SL_FLOW_EVENTS * sizeof(struct sl_flow_event) + sizeof(struct sl_tally);
+}
+
 // The NUMA node a core stands on, by /sys; 0 where the kernel tells none.
 static unsigned
 node_of_core(unsigned core)
@@ -170,8 +210,9 @@ sl_config_memory(const struct sl_config *config)
 	m.mbufs_bytes = m.nb_mbufs * mbuf_bytes(config);
 	m.fragments_bytes = nb_workers * fragments_bytes();
 	m.sessions_bytes = config->limits.sessions * session_bytes(config);
+	m.workers_bytes = nb_workers * worker_bytes(config);
 	m.dataplane_bytes = m.flows_bytes + m.flow_index_bytes + m.mbufs_bytes + m.fragments_bytes +
-		m.sessions_bytes + m.base_bytes;
+		m.sessions_bytes + m.workers_bytes + m.base_bytes;
 	for (unsigned i = 0; i < nb_workers; i++)
 		m.node_bytes[node_of_core(config->workers.cores[i])] += m.dataplane_bytes /
 			nb_workers;
@@ -180,7 +221,8 @@ sl_config_memory(const struct sl_config *config)
 		m.clients_bytes += 2ull *
 			(config->tenants[i].nb_clients * CLIENT_BYTES +
 			 config->tenants[i].nb_resources * RESOURCE_BYTES);
-	m.total_bytes = m.dataplane_bytes + m.names_bytes + m.clients_bytes;
+	m.use_bytes = nb_workers * use_bytes(config);
+	m.total_bytes = m.dataplane_bytes + m.names_bytes + m.clients_bytes + m.use_bytes;
 	return m;
 }
 
@@ -342,6 +384,7 @@ sl_config_memory_print(
 	print_row(to, "mbufs", needs->mbufs_bytes);
 	print_row(to, "fragments", needs->fragments_bytes);
 	print_row(to, "sessions", needs->sessions_bytes);
+	print_row(to, "workers", needs->workers_bytes);
 	print_row(to, "base", needs->base_bytes);
 	for (unsigned node = 0; node < SL_NUMA_NODES_MAX; node++)
 		if (needs->node_bytes[node] > 0)
@@ -353,6 +396,7 @@ sl_config_memory_print(
 	fprintf(to, "memory needed from the heap:\n");
 	print_row(to, "names", needs->names_bytes);
 	print_row(to, "policy", needs->clients_bytes);
+	print_row(to, "use", needs->use_bytes);
 	fprintf(to,
 		"  = in all %llu MB, available: %llu MB%s\n",
 		mb(needs->total_bytes),

@@ -1,5 +1,6 @@
 // explain: why a client may or may not reach something, and whether there is a way to it now.
 #include "explain.h"
+#include "explain_limits.h"
 #include "show.h"
 
 #include <arpa/inet.h>
@@ -11,6 +12,7 @@
 struct question {
 	const char *client_name;
 	const struct sl_client *client;
+	uint32_t client_id;
 	const struct sl_tenant *tenant;
 	struct explain_flow flow;
 	const char *target; // as written
@@ -61,6 +63,7 @@ parse(struct daemon *d,
 		return false;
 	}
 	q->client_name = words[0];
+	q->client_id = client;
 	q->client = &d->snapshot->dp.clients[client];
 	q->tenant = &d->snapshot->dp.tenants[q->client->tenant];
 	q->flow.groups = q->client->groups;
@@ -187,11 +190,13 @@ conclude(
 )
 {
 	static const char *const decisions[] = { "unknown", "denied", "admitted" };
+	const char *what, *limit = NULL;
 	bool is_up = false;
-	const char *what;
 
-	if (choice->verdict == SL_CHOICE_ADMITTED)
+	if (choice->verdict == SL_CHOICE_ADMITTED) {
 		is_up = has_session(d, choice->network, notes);
+		limit = explain_limits(d, q->client_id, q->flow.protocol, notes);
+	}
 	if (choice->verdict == SL_CHOICE_UNKNOWN)
 		what = q->tenant->refuse_other_names ? "UNKNOWN: no resource of this client's; DNS "
 						       "refuses the name, packets go nowhere."
@@ -208,6 +213,12 @@ conclude(
 			? "ADMITTED: a new flow is sent on."
 			: "ADMITTED, but no session of its network is up: refused until one is.";
 	json_array_append_new(notes, json_string(what));
+	if (limit != NULL)
+		json_array_append_new(
+			notes,
+			json_sprintf("A new flow is refused with 3/13 now: %s is reached.", limit)
+		);
+	json_object_set_new(document, "limit", limit == NULL ? json_null() : json_string(limit));
 	json_object_set_new(document, "decision", json_string(decisions[choice->verdict]));
 	json_object_set_new(
 		document,
@@ -221,7 +232,7 @@ conclude(
 			? json_string(show_network(d, choice->network))
 			: json_null()
 	);
-	json_object_set_new(document, "reachable", json_boolean(is_up));
+	json_object_set_new(document, "reachable", json_boolean(is_up && limit == NULL));
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/privileges.h>
 #include <sluice/ctrl/seccomp.h>
+#include <sluice/dp/names_cache.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/tables.h>
 #include <sluice/dp/upkeep.h>
@@ -17,8 +18,6 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#define NAMES_CACHED 16384u
 
 static int
 load_wireguard_key(struct daemon *d)
@@ -185,7 +184,7 @@ create_tables(struct daemon *d)
 	struct sl_tables_conf conf = {
 		.nb_flows = c->limits.flows,
 		.nb_sessions = c->limits.sessions,
-		.nb_names = is_connector ? NAMES_CACHED : 0,
+		.nb_names = is_connector ? SL_NAMES_CACHED : 0,
 		.timeouts = daemon_timeouts(c),
 		.nat_addresses = nat,
 		.nat_port_low = 1024,

@@ -13,6 +13,7 @@
 #define STEP_BYTES     16u // finer is not worth a probe
 #define ALIVE_NS       (2 * SL_NS_PER_S)
 #define NS_PER_DS      (SL_NS_PER_S / 10)
+#define SMALL_BYTES    (SL_TUNNEL_OVERHEAD_BYTES + SL_REC_HEARTBEAT_BYTES)
 
 void
 sl_path_mtu_begin(struct sl_lane_endpoint *e, struct sl_path_mtu *p, uint16_t max_bytes)
@@ -82,10 +83,15 @@ go_on(struct sl_lane_endpoint *e, struct sl_path_mtu *p, uint64_t now_ns)
 static uint16_t
 unanswered(struct sl_lane_endpoint *e, struct sl_path_mtu *p, uint64_t now_ns)
 {
-	// A lane that is silent altogether says nothing about sizes.
-	if (now_ns - e->heard_ns < ALIVE_NS)
-		p->nb_probes++;
-	if (p->nb_probes < PROBES)
+	// A lane that is silent altogether says nothing about sizes: even the least probe beside it
+	// stayed unanswered.
+	if (now_ns - e->heard_ns >= ALIVE_NS) {
+		p->probe_bytes = 0;
+		p->due_ds = (uint32_t)(now_ns / NS_PER_DS) + CYCLE_DS;
+		p->sealed_pkts = e->sealed_pkts;
+		return 0;
+	}
+	if (++p->nb_probes < PROBES)
 		return ask(p, p->probe_bytes, now_ns);
 	p->failed_bytes = p->probe_bytes;
 	if (e->mtu_bytes >= p->probe_bytes)
@@ -103,17 +109,18 @@ sl_path_mtu_tick(struct sl_lane_endpoint *e, struct sl_path_mtu *p, uint64_t now
 		return 0;
 	if (p->probe_bytes != 0)
 		return unanswered(e, p, now_ns);
-	// Unused or unheard lanes are left alone; their addresses may not even be right yet.
-	if (e->sealed_pkts == p->sealed_pkts || now_ns - e->heard_ns >= ALIVE_NS ||
-	    e->opened_pkts == 0)
+	// Lanes that are unused, or were never heard, are left alone; their addresses may not even be
+	// right yet.
+	if (e->sealed_pkts == p->sealed_pkts || e->opened_pkts == 0)
 		return 0;
 	if (++p->nb_cycles >= CYCLES_A_RAISE) {
 		p->nb_cycles = 0;
 		p->failed_bytes = (uint16_t)(p->max_bytes + 1);
 	}
-	if (e->mtu_bytes > SL_UNDERLAY_MTU_MIN)
-		return ask(p, e->mtu_bytes, now_ns);
-	return go_on(e, p, now_ns);
+	// A search that goes on, or begins anew; else the present size is confirmed.
+	if (next_size(e, p) != 0 || e->mtu_bytes <= SL_UNDERLAY_MTU_MIN)
+		return go_on(e, p, now_ns);
+	return ask(p, e->mtu_bytes, now_ns);
 }
 
 void
@@ -139,11 +146,13 @@ sl_path_mtu_pong(
 // ---- Probes -----------------------------------------------------------------------------------------
 
 static void
-send_probe(struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t ip_bytes)
+send_probe(
+	struct sl_worker *w, uint32_t session, uint16_t lane, uint16_t ip_bytes, uint64_t stamp_ns
+)
 {
 	uint16_t nb_bytes = (uint16_t)(ip_bytes - SL_TUNNEL_OVERHEAD_BYTES);
 	struct sl_heartbeat beat = {
-		.timestamp_ns = w->sessions->sessions[session].paths[lane].probe_ns,
+		.timestamp_ns = stamp_ns,
 		.state = sl_sessions_state(w->sessions),
 		.load = sl_preference_own_load(w),
 	};
@@ -183,7 +192,11 @@ sl_path_mtu_probe(struct sl_worker *w, uint32_t session)
 			? 0
 			: sl_path_mtu_tick(e, &s->paths[lane], w->now_ns);
 
-		if (ip_bytes != 0)
-			send_probe(w, session, lane, ip_bytes);
+		if (ip_bytes == 0)
+			continue;
+		// The least there is goes along: what is heard of it tells a size that does not pass
+		// from a lane on which nobody else speaks.
+		send_probe(w, session, lane, SMALL_BYTES, w->now_ns);
+		send_probe(w, session, lane, ip_bytes, s->paths[lane].probe_ns);
 	}
 }

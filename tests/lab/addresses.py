@@ -201,3 +201,36 @@ def routed_prefix(lab):
     finally:
         for own in ("10.1.0.65", "10.1.0.79", "10.1.0.80"):
             lab.run("client", "ip", "address", "del", f"{own}/32", "dev", "access")
+
+
+@case("B8: a connector with several source addresses goes on to the next when one has no port left",
+      ends="connector")
+def several_sources(lab):
+    good = lab.config_of("connector")
+    own = {topology.CONNECTOR_PRIVATE, "10.20.0.3", "10.20.0.4"}
+    lab.set_config("connector", good.replace(
+        'tenant = "acme";', 'tenant = "acme"; nat_ports = "40000-40255"; nat_addresses = [%s];'
+        % ", ".join(f'"{a}"' for a in sorted(own))))
+    lab.stop("connector")
+    lab.start_again("connector")
+    lab.wait_ready()
+    socks = []
+    try:
+        address = lab.address_of("client", "perf.corp.example")
+        for i in range(300):
+            socks.append(lab.udp("client"))
+            socks[-1].sendto(b"%d" % i, (address, 7))
+            expect(socks[-1].recv(10), b"%d" % i)
+        rows = [row for row in lab.show("connector", "show", "flows", "all")["rows"]
+                if row["host_port"] == 7]
+        expect(len(rows), 300, "flows")
+        used = {row["nat_address"] for row in rows}
+        expect_true(used <= own and len(used) >= 2, f"several of its own addresses, not {used}")
+        expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
+    finally:
+        for sock in socks:
+            sock.close()
+        lab.set_config("connector", good)
+        lab.stop("connector")
+        lab.start_again("connector")
+        lab.wait_ready()

@@ -133,3 +133,26 @@ def limit_is_named(lab):
         with open(f"{process.folder('pop')}/log/flows.log") as f:
             return {json.loads(line).get("reason") for line in f}
     lab.wait_for("the line", lambda: "limit client_flows" in reasons(), 30)
+
+
+@case("E6: explain names what a client uses of its limits, and the limit that refuses a new flow")
+def explained(lab):
+    good = lab.config_of("pop")
+    lab.set_config("pop", good.replace('groups = ["staff", "finance"];',
+                                       'limits = { client_flows = 3; }; groups = ["staff", "finance"];', 1))
+    lab.control("pop", "reload")
+    address = lab.address_of("client", "perf.corp.example")
+    asked = ("explain", "client", "perf.corp.example", "udp", "7")
+    lab.wait_for("flows of before to end", lambda: row_of(lab, "acme", "client")["flows"] == 0, 150)
+    told = lab.show("pop", *asked)
+    expect((told["decision"], told["limit"], told["reachable"]), ("admitted", None, True))
+    expect_true(any("flows 0 of 3" in note for note in told["notes"]), f"the limit in {told['notes']}")
+    socks = [lab.udp("client") for _ in range(3)]
+    for sock in socks:
+        sock.sendto(b"x", (address, 7))
+        expect(sock.recv(10), b"x")
+    told = lab.show("pop", *asked)
+    expect((told["decision"], told["limit"], told["reachable"]), ("admitted", "client_flows", False))
+    expect_true(any("flows 3 of 3" in note for note in told["notes"]), f"the limit in {told['notes']}")
+    for sock in socks:
+        sock.close()

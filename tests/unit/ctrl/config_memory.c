@@ -56,13 +56,20 @@ test_tables(void)
 	CU_ASSERT_EQUAL(
 		a.dataplane_bytes,
 		a.flows_bytes + a.flow_index_bytes + a.mbufs_bytes + a.fragments_bytes +
-			a.sessions_bytes + a.base_bytes
+			a.sessions_bytes + a.workers_bytes + a.base_bytes
 	);
-	CU_ASSERT_EQUAL(a.total_bytes, a.dataplane_bytes + a.names_bytes + a.clients_bytes);
+	CU_ASSERT_EQUAL(
+		a.total_bytes, a.dataplane_bytes + a.names_bytes + a.clients_bytes + a.use_bytes
+	);
 	a = needs("limits = { sessions = 100; names = 1000; };");
 	b = needs("limits = { sessions = 200; names = 2000; };");
 	CU_ASSERT_EQUAL(b.sessions_bytes, 2 * a.sessions_bytes);
 	CU_ASSERT_TRUE(b.names_bytes > a.names_bytes);
+	// What workers count of clients, whatever the flow log and the failures they remember take.
+	CU_ASSERT_TRUE(a.use_bytes > 0 && a.workers_bytes > 0);
+	a = needs("limits = { sessions = 1000; };");
+	b = needs("limits = { sessions = 100000; };");
+	CU_ASSERT_TRUE(b.use_bytes > a.use_bytes + 2 * 98000 * 128ull);
 }
 
 static void

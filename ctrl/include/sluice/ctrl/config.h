@@ -422,6 +422,8 @@ struct sl_config_memory {
 	uint64_t mbufs_bytes;
 	uint64_t fragments_bytes; // what is put together, and buffers for large packets
 	uint64_t sessions_bytes; // key schedules and replay windows
+	uint64_t
+		workers_bytes; // what each worker keeps whatever the limits: failures, names, retries
 	uint64_t base_bytes; // what DPDK takes before any table
 	uint64_t dataplane_bytes; // all of the above
 	// Of them, what stands on each NUMA node: flows and sessions by the worker, mbufs by the port.
@@ -429,6 +431,7 @@ struct sl_config_memory {
 	// From the heap.
 	uint64_t names_bytes; // name and address tables of tenants
 	uint64_t clients_bytes; // clients and resources, two configurations at once during a reload
+	uint64_t use_bytes; // what workers count: use of limits, events for the flow log, tallies
 	uint64_t total_bytes;
 	uint32_t nb_mbufs; // as configured, or computed
 };

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SL_NAMES_CACHED 16384u // by each worker of a connector
+
 struct sl_names_cache;
 
 struct sl_names_entry {
