@@ -6,13 +6,26 @@
 #define EDE_OPTION_BYTES    6u
 #define POINTER_TO_QUESTION 0xc00cu
 
+// Options fill their OPT exactly (RFC 6891 section 6.1.2).
+static bool
+options_are_whole(const uint8_t *p, uint16_t nb_bytes)
+{
+	const uint8_t *end = p + nb_bytes;
+
+	while (end - p >= 4 && end - p - 4 >= sl_get16(p + 2))
+		p += 4u + sl_get16(p + 2);
+	return p == end;
+}
+
 static enum sl_query_verdict
 parse_opt(struct sl_query *query, const uint8_t *fixed)
 {
 	uint32_t ttl = sl_get32(fixed + 4);
 	uint16_t size = sl_get16(fixed + 2);
 
-	if (query->has_edns)
+	query->nb_options_bytes = sl_get16(fixed + 8);
+	query->options_at = (uint16_t)(fixed + 10 - query->message);
+	if (query->has_edns || !options_are_whole(fixed + 10, query->nb_options_bytes))
 		return SL_QUERY_FORMERR;
 	query->has_edns = true;
 	query->edns_bytes = size < SL_DNS_UDP_BYTES ? SL_DNS_UDP_BYTES : size;

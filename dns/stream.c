@@ -110,6 +110,13 @@ sl_stream_fill(struct sl_stream_node *node, const uint8_t *message, uint16_t nb_
 }
 
 void
+sl_stream_set_length(struct sl_stream_node *node, uint16_t nb_bytes)
+{
+	node->nb_bytes = SL_STREAM_LENGTH_BYTES + (uint32_t)nb_bytes;
+	sl_put16(node->bytes, nb_bytes);
+}
+
+void
 sl_stream_put(struct sl_stream *s, struct sl_stream_node *node, uint64_t now_ns)
 {
 	sl_stream_forget(s, now_ns);

@@ -116,17 +116,14 @@ write_dns_fixed(FILE *to, const struct sl_config *c)
 	for (unsigned i = 0; i < c->dns.resolvers.nb; i++)
 		fprintf(to, "%x ", c->dns.resolvers.list[i]);
 	fprintf(to,
-		"%x/%u %u %d %d %u %u %u %s %s",
+		"%x/%u %u %d %d %u %d",
 		c->dns.pool.address,
 		c->dns.pool.length,
 		c->dns.quarantine_s,
 		c->dns.tcp,
 		c->dns.tls,
 		c->dns.tcp_connections,
-		c->dns.tcp_client_connections,
-		c->dns.tcp_idle_s,
-		text(c->dns.tls_cert_file),
-		text(c->dns.tls_key_file));
+		c->dns.tls_cert_file != NULL);
 }
 
 static void
@@ -147,6 +144,8 @@ static void
 write_dns(FILE *to, const struct sl_config *c)
 {
 	fprintf(to, "%u %d %d ", c->dns.ttl_s, c->dns.refuse_other, c->dns.canary);
+	fprintf(to, "%u %u ", c->dns.tcp_client_connections, c->dns.tcp_idle_s);
+	fprintf(to, "%s %s ", text(c->dns.tls_cert_file), text(c->dns.tls_key_file));
 	write_upstreams(to, &c->dns.upstreams);
 }
 

@@ -75,6 +75,9 @@ void daemon_net(struct sl_net *net, const struct sl_config *config);
 void streams_open(struct daemon *d);
 // What goes on there; while certificates can be read. 0 or -errno.
 [[nodiscard]] int streams_create(struct daemon *d);
+// Certificate and limits of a configuration that is about to be adopted. -EINVAL and a sentence in `why`.
+[[nodiscard]] int
+streams_reload(struct daemon *d, const struct sl_config *config, char *why, size_t why_bytes);
 
 // ---- snapshot.c -------------------------------------------------------------------------------------
 

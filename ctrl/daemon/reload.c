@@ -31,9 +31,10 @@ first_error(const struct sl_config_errors *errors, char *why, size_t why_bytes)
 	);
 }
 
-// Build and adopt what the file says. The snapshot before is kept when `d->trial.before` is it.
+// Build and adopt what the file says. The snapshot before is kept when `d->trial.before` is it. What is wrong stands in
+// `errors`, or else in `why`.
 static int
-take(struct daemon *d, struct sl_config_errors *errors)
+take(struct daemon *d, struct sl_config_errors *errors, char *why, size_t why_bytes)
 {
 	struct sl_config *config = NULL;
 	struct snapshot *next;
@@ -41,6 +42,8 @@ take(struct daemon *d, struct sl_config_errors *errors)
 
 	if (ret == 0 && sl_config_diff(d->config, config, errors) == SL_CHANGE_RESTART)
 		ret = -EINVAL;
+	if (ret == 0)
+		ret = streams_reload(d, config, why, why_bytes);
 	if (ret == 0) {
 		if (sl_config_policy_differs(d->config, config))
 			d->generation++;
@@ -68,14 +71,16 @@ reload_file(struct daemon *d, unsigned trial_s, char *why, size_t why_bytes)
 	}
 	if (trial_s != 0)
 		d->trial.before = d->snapshot;
-	ret = take(d, &errors);
+	*why = '\0';
+	ret = take(d, &errors, why, why_bytes);
 	if (ret != 0)
 		d->trial.before = NULL;
 	else if (trial_s != 0)
 		d->trial.until_ns = sl_clock_now_ns() + trial_s * SL_NS_PER_S;
 	if (ret == 0)
 		flow_log_apply(d);
-	snprintf(why, why_bytes, "%s", strerror(-ret));
+	if (*why == '\0')
+		snprintf(why, why_bytes, "%s", strerror(-ret));
 	first_error(&errors, why, why_bytes);
 	snprintf(d->refused, sizeof(d->refused), "%s", ret == 0 ? "" : why);
 	sl_config_errors_free(&errors);
@@ -97,6 +102,7 @@ static int
 roll_back(struct daemon *d, const char *because)
 {
 	struct snapshot *before = d->trial.before;
+	char why[256] = "";
 	int ret = snapshot_return(d, before, ++d->generation);
 
 	if (ret != 0) {
@@ -110,6 +116,8 @@ roll_back(struct daemon *d, const char *because)
 	d->trial.before = NULL;
 	snapshot_free(before);
 	flow_log_apply(d);
+	if (streams_reload(d, d->config, why, sizeof(why)) != 0)
+		sl_log(SL_LOG_WARNING, "certificate-kept", "%s", why);
 	snprintf(
 		d->refused,
 		sizeof(d->refused),

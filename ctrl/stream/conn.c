@@ -11,16 +11,19 @@
 #include <sluice/dns/message.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/reply.h>
+#include <sluice/proto/bytes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLIENT_OUT_MAX (4u << 20) // of all connections of a client: beyond, they are closed
-#define HANDSHAKE_NS   (5 * SL_NS_PER_S)
-#define QUESTION_NS    (6 * SL_NS_PER_S) // twice what the longest wait for an answer takes
-#define ROUNDS         8u // of reading and asking per event: others have their turn
+#define CLIENT_OUT_MAX  (4u << 20) // of all connections of a client: beyond, they are closed
+#define PADDED_BYTES    468u // answers are padded to multiples of this
+#define KEEPALIVE_BYTES 6u
+#define HANDSHAKE_NS    (5 * SL_NS_PER_S)
+#define QUESTION_NS     (6 * SL_NS_PER_S) // twice what the longest wait for an answer takes
+#define ROUNDS          8u // of reading and asking per event: others have their turn
 
 int
 conns_init(struct sl_streams *s)
@@ -154,6 +157,19 @@ packet_of(
 	return m;
 }
 
+// Options that are between the client and this connection. Padding in the clear would hide nothing.
+static void
+note_options(struct question *q, const struct conn *c, const uint8_t *message, size_t nb_bytes)
+{
+	struct sl_query query;
+	bool has_options = sl_query_parse(&query, message, nb_bytes) == SL_QUERY_OK &&
+		query.has_edns;
+
+	q->wants_keepalive = has_options && sl_query_has_option(&query, SL_DNS_OPTION_KEEPALIVE);
+	q->wants_padding = has_options && c->channel.ssl != NULL &&
+		sl_query_has_option(&query, SL_DNS_OPTION_PADDING);
+}
+
 // False: it will not be answered.
 static bool
 ask(struct sl_streams *s, uint32_t index, const uint8_t *message, size_t nb_bytes)
@@ -180,6 +196,7 @@ ask(struct sl_streams *s, uint32_t index, const uint8_t *message, size_t nb_byte
 	q->conn = index;
 	q->conn_generation = c->generation;
 	memcpy(&q->id_be, message, sizeof(q->id_be));
+	note_options(q, c, message, nb_bytes);
 	s->stats.nb_questions++;
 	return true;
 }
@@ -304,11 +321,18 @@ conns_event(struct sl_streams *s, uint32_t index, uint32_t events)
 
 // ---- Answers ----------------------------------------------------------------------------------------
 
+// The question of a number; it may be over.
+static struct question *
+question_of(const struct sl_streams *s, uint32_t stream)
+{
+	return &s->questions[stream % 65536 % NB_QUESTIONS];
+}
+
 // The connection of a question that ends here; NULL: it is gone, or nobody asked.
 static struct conn *
 end_question(struct sl_streams *s, uint32_t stream, uint16_t id_be, uint32_t *index)
 {
-	struct question *q = &s->questions[stream % 65536 % NB_QUESTIONS];
+	struct question *q = question_of(s, stream);
 	struct conn *c;
 
 	if (!q->is_used || q->generation != stream >> 16 || q->id_be != id_be)
@@ -319,9 +343,39 @@ end_question(struct sl_streams *s, uint32_t stream, uint16_t id_be, uint32_t *in
 	return c->is_used && c->generation == q->conn_generation ? c : NULL;
 }
 
+// The answer as it goes out: with how long the connection may idle (RFC 7828), and padded (RFC 8467 section 4.1), where
+// the question asked for it. NULL: no memory.
+static struct sl_stream_node *
+make_node(
+	const struct sl_streams *s,
+	const struct question *q,
+	const uint8_t *message,
+	size_t nb_bytes
+)
+{
+	const size_t room = nb_bytes + KEEPALIVE_BYTES + (q->wants_padding ? 2 * PADDED_BYTES : 0);
+	struct sl_stream_node *node = malloc(sizeof(*node) + SL_STREAM_LENGTH_BYTES + room);
+	uint8_t timeout[2], *out;
+
+	if (node == NULL)
+		return NULL;
+	sl_stream_fill(node, message, (uint16_t)nb_bytes);
+	out = node->bytes + SL_STREAM_LENGTH_BYTES;
+	sl_put16(timeout, (uint16_t)RTE_MIN(s->conf.idle_s * 10, (uint32_t)UINT16_MAX));
+	if (q->wants_keepalive)
+		nb_bytes = sl_answer_add_option(
+			out, nb_bytes, room, SL_DNS_OPTION_KEEPALIVE, timeout, sizeof(timeout)
+		);
+	if (q->wants_padding)
+		nb_bytes = sl_answer_pad(out, nb_bytes, room, PADDED_BYTES);
+	sl_stream_set_length(node, (uint16_t)nb_bytes);
+	return node;
+}
+
 void
 conns_answer(struct sl_streams *s, uint32_t stream, const uint8_t *message, size_t nb_bytes)
 {
+	const struct question *q = question_of(s, stream);
 	struct sl_stream_node *node;
 	uint32_t index;
 	struct conn *c;
@@ -333,13 +387,12 @@ conns_answer(struct sl_streams *s, uint32_t stream, const uint8_t *message, size
 	c = end_question(s, stream, id_be, &index);
 	if (c == NULL)
 		return;
-	node = malloc(sizeof(*node) + SL_STREAM_LENGTH_BYTES + nb_bytes);
-	if (node == NULL || conn_client(s, c)->out_bytes + nb_bytes > CLIENT_OUT_MAX) {
+	node = make_node(s, q, message, nb_bytes);
+	if (node == NULL || conn_client(s, c)->out_bytes + node->nb_bytes > CLIENT_OUT_MAX) {
 		free(node);
 		conn_close(s, index, AT_ONCE);
 		return;
 	}
-	sl_stream_fill(node, message, (uint16_t)nb_bytes);
 	conn_client(s, c)->out_bytes += node->nb_bytes;
 	sl_stream_put(&c->stream, node, s->now_ns);
 	s->stats.nb_answers++;

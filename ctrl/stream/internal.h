@@ -128,6 +128,7 @@ struct question {
 	uint16_t generation;
 	uint16_t id_be; // of the client's
 	bool is_used;
+	bool wants_keepalive, wants_padding; // its EDNS options
 };
 
 // How a connection ends: AT_ONCE, so that nothing of it stays in the kernel either.
@@ -161,6 +162,18 @@ SSL_CTX *tls_client(void);
 SSL *tls_connect(SSL_CTX *context, int fd, const struct sl_stream_server *server);
 // After the handshake: is it the key that was pinned? True when none was.
 bool tls_is_pinned(SSL *ssl, const char *pin);
+
+// ---- reload.c ---------------------------------------------------------------------------------------
+
+// What a reload changes for connections that begin from then on.
+struct settings {
+	SSL_CTX *tls_server; // NULL: stays
+	uint32_t client_connections;
+	uint32_t idle_s;
+};
+// Take over what a reload has left, if any.
+void settings_take(struct sl_streams *s);
+void settings_free(struct settings *settings);
 
 // ---- links.c: connections to servers -----------------------------------------------------------------
 
@@ -205,6 +218,7 @@ struct sl_streams {
 	struct question *questions;
 	uint32_t question_next; // counted on; slot: modulo
 	SSL_CTX *tls_server, *tls_client;
+	_Atomic(struct settings *) next_settings; // control thread: puts; stream thread: takes
 	struct links *links;
 	uint64_t next_tick_ns;
 	struct rte_ring *jobs; // session thread -> here

@@ -340,6 +340,7 @@ turn(struct sl_streams *s)
 		on_event(s, &events[i]);
 	if (s->now_ns >= s->next_tick_ns) {
 		s->next_tick_ns = s->now_ns + TICK_NS;
+		settings_take(s);
 		conns_tick(s);
 		links_tick(s);
 	}
@@ -465,6 +466,7 @@ sl_streams_free(struct sl_streams *s)
 	free(s->peers);
 	ring_destroy(s->jobs);
 	ring_destroy(s->replies);
+	settings_free(atomic_load(&s->next_settings));
 	SSL_CTX_free(s->tls_server);
 	SSL_CTX_free(s->tls_client);
 	if (s->epoll >= 0)

@@ -2,10 +2,11 @@
 import os
 import random
 import signal
+import ssl
 import struct
 
 from labtest import case, expect, expect_true
-from names import GIT, query
+from names import GIT, ask, query
 from netlab import daemons, process, resolvers, topology
 from streams import RESOLVER, framed, read_message
 
@@ -121,10 +122,63 @@ def own_certificate(lab):
         expect(kdig(ca, "+tls-hostname=other.corp.example"), [], "another name")
         expect(kdig("+tls", "+tls-pin=" + "A" * 43 + "="), [], "another pin")
         expect(kdig(ca, "+tls-hostname=dns.corp.example", client="client2"), [address], "a WireGuard client")
+        # Renewed, under the same names: a reload takes it, one that is no use changes nothing.
+        _, _, renewed = authority.sign("dns.corp.example")
+        lab.control("pop", "reload")
+        lab.wait_for("the renewed key", lambda: kdig("+tls", f"+tls-pin={renewed}") == [address])
+        expect(kdig("+tls", f"+tls-pin={pin}"), [], "the old key")
+        authority.sign("dns.corp.example", "-other")
+        os.replace(f"{authority.base}/dns.corp.example-other.key", key)
+        done = lab.try_control("pop", "reload")
+        expect_true(done.code != 0 and "certificate" in done.err, f"a refusal: {done.err}")
+        expect(kdig("+tls", f"+tls-pin={renewed}"), [address], "after a refused reload")
     finally:
         lab.set_config("pop", text_before)
         lab.stop("pop")
         lab.start_again("pop")
+
+
+def with_options(name, options):
+    """A query whose OPT has these options, [(code, data)]."""
+    data = b"".join(struct.pack("!HH", code, len(d)) + d for code, d in options)
+    message = bytearray(query(name))
+    message[11] = 1
+    return bytes(message) + struct.pack("!BHHIH", 0, 41, 1232, 0, len(data)) + data
+
+
+def options_of(message):
+    """Of an answer whose OPT is at its end, as all of ours."""
+    at = message.rindex(struct.pack("!BHH", 0, 41, 1232)) + 9
+    found, data = {}, message[at + 2:]
+    while data:
+        code, nb = struct.unpack_from("!HH", data)
+        found[code], data = data[4:4 + nb], data[4 + nb:]
+    return found
+
+
+@case("A14: over TCP a client that asks for it hears how long it may idle, over TLS its answers are padded")
+def keepalive_and_padding(lab):
+    names = (GIT, "payroll.corp.example", "www.public.example", "big.public.example")
+    asked = [(11, b""), (12, b"\0" * 20)]
+    context = ssl._create_unverified_context()
+    with lab.tcp("client", RESOLVER, 53) as plain, lab.tcp("client", RESOLVER, 853) as raw:
+        with context.wrap_socket(raw) as tls:
+            for name in names:
+                for sock in (plain, tls):
+                    sock.sendall(framed(with_options(name, asked)))
+                    message = read_message(sock)
+                    options = options_of(message)
+                    expect(struct.unpack("!H", options[11])[0], 100, f"units of 100 ms, {name}")
+                    expect(12 in options, sock is tls, f"padding, {name}")
+                    if sock is tls:
+                        expect(len(message) % 468, 0, f"octets of {name}")
+                    sock.sendall(framed(with_options(name, [])))
+                    expect(options_of(read_message(sock)), {}, f"unasked, {name}")
+    with lab.udp("client") as sock:
+        expect(options_of(ask(sock, with_options(GIT, asked))), {}, "by UDP")
+        expect(ask(sock, with_options(GIT, asked)[:-1] + b"")[3] & 15, 1, "an option that is cut")
+    text = lab.ok("client", "kdig", "+tls", "+padding=128", f"@{RESOLVER}", GIT)
+    expect_true("PADDING" in text and "468 B" in text, text)
 
 
 def namespaces():

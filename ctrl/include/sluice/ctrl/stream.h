@@ -49,6 +49,11 @@ struct sl_streams_conf {
 sl_streams_create(const struct sl_streams_conf *conf, char *why, size_t why_bytes);
 [[nodiscard]] int sl_streams_start(struct sl_streams *streams);
 void sl_streams_free(struct sl_streams *streams); // stops the thread
+// Certificate and key as their files are now, and the limits of `conf` but `connections`, for connections that begin
+// within a moment from now on. -EINVAL and a sentence in `why`, nothing changed: the files are no use. Control thread.
+[[nodiscard]] int sl_streams_reload(
+	struct sl_streams *streams, const struct sl_streams_conf *conf, char *why, size_t why_bytes
+);
 
 // ---- For the session thread ----------------------------------------------------------------------
 

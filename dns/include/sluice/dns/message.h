@@ -54,7 +54,11 @@ enum sl_dns_rcode {
 };
 
 // EDNS options (RFC 6891 section 6.1.2) that Sluice knows.
-enum sl_dns_option { SL_DNS_OPTION_EDE = 15 };
+enum sl_dns_option {
+	SL_DNS_OPTION_KEEPALIVE = 11, // RFC 7828
+	SL_DNS_OPTION_PADDING = 12, // RFC 7830
+	SL_DNS_OPTION_EDE = 15,
+};
 
 // Extended error codes (RFC 8914) that Sluice sends.
 enum sl_dns_ede {
@@ -103,14 +107,20 @@ struct sl_query {
 	bool has_edns;
 	bool dnssec_ok; // DO
 	uint8_t edns_version;
+	uint16_t options_at; // of the OPT's data, and its length; valid with EDNS
+	uint16_t nb_options_bytes;
 	struct sl_name name; // valid when question_end > 12
 };
 
 // Parse a query. Whatever the verdict but DROP, `query` is good enough for sl_error_build().
 // QDCOUNT other than 1, records in answer or authority, a second OPT, an OPT that is not at the
-// root, and octets after the last record are FORMERR; other additional records are passed over.
+// root or whose options are cut, and octets after the last record are FORMERR; other additional records are passed
+// over.
 enum sl_query_verdict
 sl_query_parse(struct sl_query *query, const uint8_t *message, size_t nb_bytes);
+
+// Does the query have this EDNS option?
+bool sl_query_has_option(const struct sl_query *query, enum sl_dns_option option);
 
 // ---- Building in place -------------------------------------------------------------------------
 //
@@ -153,6 +163,19 @@ size_t sl_answer_end(
 size_t sl_answer_address(
 	const struct sl_query *query, uint8_t *buffer, size_t room, uint32_t address, uint32_t ttl_s
 );
+
+// Put another option into the OPT at the end of a finished answer. Its new length; the old one when the answer ends with
+// no OPT, or has no room.
+size_t sl_answer_add_option(
+	uint8_t *message,
+	size_t nb_bytes,
+	size_t room,
+	enum sl_dns_option option,
+	const void *data,
+	size_t nb_data
+);
+// The same with a padding option that makes the whole a multiple of `block` octets (RFC 8467), if there is room for it.
+size_t sl_answer_pad(uint8_t *message, size_t nb_bytes, size_t room, size_t block);
 
 // An answer without records: error, NODATA or truncated (`flags` SL_DNS_TC). Never longer than the
 // query plus an OPT with extended error. Returns its length, 0 if there is no room.

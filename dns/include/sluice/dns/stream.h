@@ -78,6 +78,8 @@ void sl_stream_forget(struct sl_stream *s, uint64_t now_ns);
 
 // Fill a node with a message (`node->nb_bytes` becomes its length and two; the node has room for it).
 void sl_stream_fill(struct sl_stream_node *node, const uint8_t *message, uint16_t nb_bytes);
+// The message in the node has become this long.
+void sl_stream_set_length(struct sl_stream_node *node, uint16_t nb_bytes);
 // Queue a filled node, the answer to one of the messages in flight.
 void sl_stream_put(struct sl_stream *s, struct sl_stream_node *node, uint64_t now_ns);
 
