@@ -30,7 +30,7 @@ _sluicectl()
 	trace | explain)
 		# Names of clients, from the daemon if it answers.
 		[ "$prev" = "$command" ] && words=$(sluicectl --json show clients 2>/dev/null |
-			grep -o '"name": *"[^"]*", *"tenant"' | cut -d '"' -f 4)
+			sed -n '/"rows"/,$s/^ *"name": "\(.*\)",$/\1/p')
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -104,6 +104,18 @@ are_devices_there(const struct sl_config *config, char *why, size_t why_bytes)
 	return true;
 }
 
+// The file may have been corrected meanwhile.
+static void
+serve_reload(void *arg, struct sl_api_request *request, unsigned nb_words, const char *const *words)
+{
+	(void)nb_words;
+	(void)words;
+	if (daemon_load(arg) != 0)
+		sl_api_fail(request, "sluice -c FILE --check says what", "the file is wrong");
+	else
+		sl_api_reply(request, json_pack("{s:s}", "text", "the file has been read again"));
+}
+
 // What asks for health meanwhile, if the socket can be had.
 static struct sl_api *
 serve_health(struct daemon *d, struct sl_health *health)
@@ -114,7 +126,9 @@ serve_health(struct daemon *d, struct sl_health *health)
 		return NULL;
 	if (sl_api_open(&api, d->config->system.control_socket, NULL) != 0)
 		return NULL;
-	if (sl_health_serve(health, api) != 0) {
+	if (sl_health_serve(health, api) != 0 ||
+	    sl_api_register(api, "reload", "", "Read the configuration again.", serve_reload, d) !=
+		    0) {
 		sl_api_close(api);
 		return NULL;
 	}
@@ -136,9 +150,12 @@ wait_for_them(struct daemon *d, struct sl_health *health, struct sl_api *api)
 		sl_health_fault(health, condition, "%s; waiting for it", why);
 		sl_health_publish(health);
 		poll(fds, api == NULL ? 1 : 2, LOOK_AGAIN_MS);
-		if (read(d->signals, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGHUP)
-			ret = -EINTR;
+		if (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGHUP)
+				ret = -EINTR;
+			else if (daemon_load(d) != 0)
+				sl_log(SL_LOG_ERROR, "reload-refused", "%s is wrong", d->path);
+		}
 		if (api != NULL)
 			sl_api_process(api);
 	}

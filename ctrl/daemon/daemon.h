@@ -154,6 +154,9 @@ int daemon_run(const char *path);
 // Make every part of the daemon and start its threads. 0, or -errno with the reason printed or logged:
 // what was made is then for daemon_run() to take down.
 [[nodiscard]] int daemon_start(struct daemon *d);
+// Its first step, with root's rights: the file, and the keys it names. What was loaded before stays when
+// the file is wrong. 0, or -errno with the reason printed.
+[[nodiscard]] int daemon_load(struct daemon *d);
 // When flows of a configuration expire.
 struct sl_timeouts daemon_timeouts(const struct sl_config *config);
 

@@ -35,17 +35,20 @@ load_wireguard_key(struct daemon *d)
 	return ret == 0 ? sl_key_public(&d->wireguard_key, &d->wireguard_public) : ret;
 }
 
-static int
-load(struct daemon *d)
+int
+daemon_load(struct daemon *d)
 {
 	struct sl_config_errors errors = { 0 };
+	struct sl_config *config = NULL;
 	const char *why = NULL;
-	int ret = sl_config_load(d->path, &d->config, &errors);
+	int ret = sl_config_load(d->path, &config, &errors);
 
 	sl_config_errors_print(&errors, stderr);
 	sl_config_errors_free(&errors);
 	if (ret != 0)
 		return ret;
+	sl_config_free(d->config);
+	d->config = config;
 	sl_log_set_level(d->config->system.log_level);
 	ret = sl_key_load(d->config->node.key_file, &d->key, &why);
 	if (ret != 0)
@@ -323,7 +326,7 @@ hold_to_system_calls(const struct sl_config *config)
 int
 daemon_start(struct daemon *d)
 {
-	int ret = load(d);
+	int ret = daemon_load(d);
 
 	if (ret == 0)
 		ret = await_ports(d);

@@ -63,6 +63,15 @@ mail_cut(struct sl_service *s, const struct entry *e, enum sl_mail_kind kind)
 	}
 }
 
+// A session that was dead is heard again, and its peer is the same.
+static void
+is_back(struct sl_service *s, struct entry *e)
+{
+	if (e->is_dead && (e->peer.flags & SL_PEER_INITIATES) != 0)
+		mail_cut(s, e, SL_MAIL_PEER_BACK);
+	e->is_dead = false;
+}
+
 static void
 confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
 {
@@ -92,7 +101,7 @@ confirm(struct sl_service *s, struct entry *e, const struct sl_peer_event *event
 	atomic_store(&session->kind, SL_SESSION_TUNNEL);
 	atomic_store_explicit(&session->current, keypair, memory_order_release);
 	e->is_up = true;
-	e->is_dead = false;
+	is_back(s, e);
 }
 
 void
@@ -156,7 +165,10 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 		break;
 	case SL_PEER_RESTARTED:
 		atomic_fetch_add(&s->sessions->sessions[e->session].epoch, 1);
-		mail_cut(s, e, SL_MAIL_PEER_RESTARTED);
+		e->is_dead = false;
+		// A connector keeps the flows of a PoP that restarted: it may take them up again.
+		if ((e->peer.flags & SL_PEER_INITIATES) == 0)
+			mail_cut(s, e, SL_MAIL_PEER_RESTARTED);
 		e->is_up = false; // its lanes begin anew
 		break;
 	case SL_PEER_EXPIRED:
@@ -262,7 +274,7 @@ look_for_life(struct sl_service *s, struct entry *e)
 		atomic_store(
 			&session->current, atomic_load(keys_published(s, e->peer.current.index))
 		);
-		e->is_dead = false;
+		is_back(s, e);
 		e->is_up = true;
 		sl_log(SL_LOG_NOTICE, "peer-up", "session with %s is heard again", session->name);
 	}

@@ -112,6 +112,15 @@ has_asked_in_vain(const struct sl_worker *w, const struct sl_flow *f)
 	return f->link.session + 1 == w->cut_restarted && f->link.state == SL_LINK_OPENING;
 }
 
+// A PoP that held the session for dead has reset these flows, and could not say so. Those it did not,
+// it speaks on sooner or later; the others are forgotten when they have been idle for a while.
+static void
+doubt(const struct sl_worker *w, struct sl_flow *f)
+{
+	if (f->kind == SL_FLOW_HOST && f->link.session + 1 == w->cut_restarted)
+		f->link.flags |= SL_LINK_DOUBTED;
+}
+
 static bool
 is_to_be_cut(const struct sl_worker *w, const struct sl_flow *f)
 {
@@ -128,6 +137,7 @@ sl_words_tick(struct sl_worker *w)
 	for (unsigned i = 0; i < CUT_MAX && w->cut_due != 0 && nb_said < SAID_MAX; i++) {
 		struct sl_flow *f = &t->flows[w->cut_at];
 
+		doubt(w, f);
 		if (is_to_be_cut(w, f)) {
 			if (!sl_words_to_client(w, f, SL_CLOSE_SHUTDOWN))
 				return; // no packet buffer now: here again in the next turn

@@ -64,6 +64,7 @@ sl_upkeep_mail(struct sl_worker *w, struct sl_mail *mail)
 		sl_names_cache_put(w->names, mail, w->now_ns);
 		break;
 	case SL_MAIL_PEER_RESTARTED:
+	case SL_MAIL_PEER_BACK:
 		w->cut_restarted = mail->session + 1;
 		w->cut_due = w->flows->nb_flows;
 		break;
@@ -191,6 +192,14 @@ begin_pass(struct sl_worker *w)
 		: 0;
 }
 
+// A connector's flow of which the PoP seems to know nothing any more.
+static bool
+is_orphan(const struct sl_flow *f)
+{
+	return f->link.state == SL_LINK_WAITING || f->link.state == SL_LINK_REOPENING ||
+		(f->link.flags & SL_LINK_DOUBTED) != 0;
+}
+
 static void
 look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 {
@@ -207,7 +216,7 @@ look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 	sl_link_age(&f->link, idle_ds / 10);
 	if (f->kind == SL_FLOW_CLIENT)
 		look_at_client_flow(w, f, index);
-	else if ((f->link.state == SL_LINK_WAITING || f->link.state == SL_LINK_REOPENING) && idle_ds > SL_FLOW_ORPHAN_S * 10)
+	else if (is_orphan(f) && idle_ds > SL_FLOW_ORPHAN_S * 10)
 		expire(w, index, SL_CLOSE_DONE);
 }
 

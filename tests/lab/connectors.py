@@ -172,6 +172,27 @@ def both_killed(lab):
     expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
 
 
+@case("C1: a connector started last, behind its NAT: what a client resolved and tried before works without it "
+      "doing anything", ends="pop connector")
+def started_last(lab):
+    for host in ("connector", "pop"):
+        lab.stop(host)
+    lab.start_again("pop", wait=False)
+    lab.wait_for("the name", lambda: lab.dig("client", GIT).data())
+    address = lab.address_of("client", GIT)
+    expect(lab.tcp("client", address, 80), "EHOSTUNREACH", "without a connector")
+    began = time.monotonic()
+    lab.start_again("connector", wait=False)
+    lab.wait_for("the connection", lambda: not isinstance(lab.tcp("client", address, 80, 2), str))
+    lab.note(f"a connection {time.monotonic() - began:.2f} s after the connector's start")
+    rows = {r["peer"]: r for r in lab.show("pop", "show", "sessions")["rows"]}
+    expect_true(rows["connector"]["remote"].startswith("198.51.100.1:"), "the NAT's address at the PoP")
+    listening = [line for line in lab.run("connector", "ss", "-Hlnut").out.splitlines()
+                 if "127.0.0.1:9464" not in line]
+    expect(listening, [], "sockets that listen at the connector, but for metrics")
+    lab.wait_ready()
+
+
 def go_by(pop):
     process.shell("client", "".join(f"ip route replace {to} via {pop} dev access onlink\n"
                                     for to in (topology.POOL, topology.RESOLVERS[0])))

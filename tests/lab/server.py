@@ -120,7 +120,7 @@ def completion(lab):
     script = (f"source {source}; COMP_WORDS=(sluicectl trace cl); COMP_CWORD=2; COMPREPLY=(); _sluicectl; "
               'echo "${COMPREPLY[*]}"')
     done = lab.run("pop", "bash", "-c", script)
-    expect(done.out.split(), ["client", "client2"] if "client2" in done.out else ["client"], done.err)
+    expect(done.out.split(), ["client", "client3", "client2"], f"the clients: {done.err}")
 
 
 @case("E3: the Debian package holds what meson installs, a unit that is enabled, and depends on its libraries")

@@ -12,9 +12,9 @@
 static struct pair_packet p;
 
 static void
-tell_workers(enum sl_mail_kind kind)
+tell_workers(struct path_node *node, enum sl_mail_kind kind)
 {
-	struct sl_dp *dp = path_dp(pair.pop);
+	struct sl_dp *dp = path_dp(node);
 
 	for (unsigned k = 0; k < sl_dp_nb_workers(dp); k++) {
 		struct sl_mail *mail = sl_dp_alloc_mail(dp);
@@ -59,7 +59,7 @@ test_restarted(void)
 	restart_connector();
 	pair_rekey();
 	pair_tcp_open(&after, t.address, 33002, 80);
-	tell_workers(SL_MAIL_PEER_RESTARTED);
+	tell_workers(pair.pop, SL_MAIL_PEER_RESTARTED);
 	for (unsigned i = 0; i < 2; i++) {
 		CU_ASSERT_TRUE_FATAL(pair_client_take(&p));
 		CU_ASSERT(pair_is_reset(&p, &t, false) || pair_is_reset(&p, &idle, false));
@@ -95,7 +95,7 @@ test_asked_in_vain(void)
 	pair_tcp_send_up(&t, "anybody?");
 	CU_ASSERT_FALSE(pair_client_take(&p));
 	path_filter(NULL);
-	tell_workers(SL_MAIL_PEER_RESTARTED);
+	tell_workers(pair.pop, SL_MAIL_PEER_RESTARTED);
 	CU_ASSERT_TRUE(pair_client_take(&p) && pair_is_reset(&p, &t, false));
 	CU_ASSERT_EQUAL(pair_flows(pair.pop), 0);
 	pair_rekey();
@@ -114,7 +114,7 @@ test_dead(void)
 	for (unsigned i = 0; i < MANY; i++)
 		pair_tcp_open(&t[i], address, (uint16_t)(20000 + i), 80);
 	atomic_store(&pair.pop_sessions.sessions[0].current, NULL);
-	tell_workers(SL_MAIL_SESSION_GONE);
+	tell_workers(pair.pop, SL_MAIL_SESSION_GONE);
 	for (unsigned i = 0; i < 20; i++)
 		path_run(); // turns, and no time passes
 	while (pair_client_take(&p))
@@ -125,12 +125,33 @@ test_dead(void)
 	pair_end("dead");
 }
 
+// The way between them was lost for a while: the PoP reset its flows and could not say so. The connector
+// forgets in minutes, not in hours, those that the PoP speaks on no more.
+static void
+test_forgotten(void)
+{
+	struct pair_tcp t, kept;
+
+	pair_begin(NULL);
+	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
+	pair_tcp_open(&kept, t.address, 33001, 80);
+	tell_workers(pair.connector, SL_MAIL_PEER_BACK);
+	pair_tcp_up(&kept, RTE_TCP_ACK_FLAG, "still here", 10);
+	pair_pass_s(230);
+	CU_ASSERT_EQUAL(pair_flows(pair.connector), 2);
+	pair_pass_s(15);
+	CU_ASSERT_EQUAL(pair_flows(pair.connector), 1);
+	pair_tcp_down(&kept, RTE_TCP_ACK_FLAG, "so am I", 7);
+	pair_end("forgotten");
+}
+
 static const struct sl_test_case cases[] = {
 	{ "C2: a connector seen to have restarted has its connections reset at once",
 	  test_restarted },
 	{ "C2: a connection that asked the new incarnation in vain is reset as well",
 	  test_asked_in_vain },
 	{ "C2: all connections of a dead connector are reset without time passing", test_dead },
+	{ "C2: a connector forgets what a PoP reset while they could not speak", test_forgotten },
 };
 
 static int

@@ -116,7 +116,7 @@ def restart_second(lab, random):
 def drain_second(lab, random):
     """A planned restart of the second connector."""
     lab.control("connector-b", "drain")
-    lab.wait_for("the drained daemon to end", lambda: process.exit_of("connector-b", "sluice"), 120)
+    lab.wait_for("the drained daemon to end", lambda: process.exit_of("connector-b", "sluice"), 200)
     extras.start("connector-b")
     daemons.wait_ready(["connector-b"])
 

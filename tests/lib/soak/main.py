@@ -17,7 +17,7 @@ HOSTS = (*topology.DAEMONS, "connector-b")
 BACK_S = 30  # after every event everything works again
 QUIET_S = 240
 POP_LIVES = 4  # the PoP is killed so often less one: in between its memory is watched
-TIMERS = "timers = { udp_s = 20; icmp_s = 10; tcp_transitory_s = 20; };\n"
+TIMERS = "timers = { udp_s = 20; icmp_s = 10; tcp_transitory_s = 20; tcp_established_s = 60; };\n"
 
 
 class Run:

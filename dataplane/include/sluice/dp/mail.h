@@ -9,6 +9,7 @@
 enum sl_mail_kind {
 	SL_MAIL_ENDPOINT, // set the endpoint of this worker's lanes of a session
 	SL_MAIL_PEER_RESTARTED, // the epoch of a session moved: reset what it cut off
+	SL_MAIL_PEER_BACK, // connector: a session was dead, and the same PoP is heard again
 	SL_MAIL_SESSION_GONE, // a session has no key any more: the same
 	SL_MAIL_NAME, // a name's private addresses, for the worker's cache
 	SL_MAIL_STOP, // CLOSE every flow to its peer and leave the loop

@@ -37,6 +37,8 @@ enum sl_link_state {
 
 enum sl_link_flag {
 	SL_LINK_OPENER = 0x01, // this end sends the OPENs
+	SL_LINK_DOUBTED =
+		0x02, // acceptor: the session was dead since the opener was last heard on it
 };
 
 // The end of a session a record came by or is to go by: own session id, the low bits of that
@@ -196,6 +198,7 @@ sl_link_data(struct sl_flow_link *link, uint8_t generation, struct sl_link_peer 
 	if (__builtin_expect(!sl_link_matches(link, generation, peer), 0))
 		return SL_LINK_DROP_STALE;
 	link->asked_ds = 0;
+	link->flags &= (uint8_t)~SL_LINK_DOUBTED;
 	if (__builtin_expect(link->state == SL_LINK_ACCEPTING, 0))
 		link->state = SL_LINK_OPEN;
 	return SL_LINK_DELIVER;
