@@ -7,6 +7,8 @@
 
 #define LIVENESS_NS    (50 * SL_NS_PER_MS)
 #define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
+#define CALM_RATE      500u // handshakes a second
+#define CALM_BURST     250u
 
 // Publish the keypair of a finished handshake.
 static void
@@ -201,6 +203,22 @@ peers_carry_out(struct sl_service *s, struct sl_peer_output *out, struct entry *
 
 // ---- Turns -------------------------------------------------------------------------------------------------
 
+// Handshakes cost a tenth of a millisecond each. What comes in greater number from who knows our key, but
+// has not shown where it is, is asked to show that first.
+static bool
+is_loaded(const struct sl_service *s)
+{
+	return s->is_busy || s->now_ns < s->peers->loaded_until_ns;
+}
+
+static void
+count_handshake(struct sl_service *s, enum sl_peer_verdict verdict)
+{
+	if (verdict != SL_PEER_SHORT && verdict != SL_PEER_BAD_MAC &&
+	    !sl_bucket_take(&s->peers->handshakes, CALM_RATE, CALM_BURST, 1, s->now_ns))
+		s->peers->loaded_until_ns = s->now_ns + SL_NS_PER_S;
+}
+
 void
 peers_handshake(struct sl_service *s, struct rte_mbuf *m)
 {
@@ -212,23 +230,26 @@ peers_handshake(struct sl_service *s, struct rte_mbuf *m)
 	size_t at = meta->l4_offset + sizeof(*udp);
 	uint8_t source[SL_COOKIE_ADDRESS_BYTES];
 	struct sl_peer_output out = { .nb = 0 };
+	enum sl_peer_verdict verdict = SL_PEER_SHORT;
 
 	s->stats.nb_handshakes++;
 	s->peers->arrived_from = (struct address){ ip->src_addr, udp->src_port };
 	s->peers->arrived_at = (struct address){ ip->dst_addr, udp->dst_port };
 	sl_ip4_map(source, ip->src_addr);
 	memcpy(source + 16, &udp->src_port, 2);
-	if (rte_pktmbuf_data_len(m) <= at ||
-	    sl_peer_receive(
-		    &s->peers->local,
-		    rte_pktmbuf_mtod_offset(m, const uint8_t *, at),
-		    rte_pktmbuf_data_len(m) - at,
-		    source,
-		    s->is_busy ? SL_PEER_UNDER_LOAD : SL_PEER_CALM,
-		    service_clocks(s),
-		    &out
-	    ) > SL_PEER_COOKIE_SENT)
-		s->stats.nb_handshakes_bad++;
+	if (rte_pktmbuf_data_len(m) > at)
+		verdict = sl_peer_receive(
+			&s->peers->local,
+			rte_pktmbuf_mtod_offset(m, const uint8_t *, at),
+			rte_pktmbuf_data_len(m) - at,
+			source,
+			is_loaded(s) ? SL_PEER_UNDER_LOAD : SL_PEER_CALM,
+			service_clocks(s),
+			&out
+		);
+	s->stats.nb_handshakes_bad += verdict > SL_PEER_COOKIE_SENT;
+	s->stats.nb_cookies += verdict == SL_PEER_COOKIE_SENT;
+	count_handshake(s, verdict);
 	peers_carry_out(s, &out, out.peer == NULL ? NULL : out.peer->owner);
 	rte_pktmbuf_free(m);
 }

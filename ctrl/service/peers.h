@@ -29,6 +29,8 @@ struct peers {
 	uint64_t floor_asked_ns;
 	bool has_floor;
 	struct address arrived_from, arrived_at; // of the handshake in work
+	struct sl_bucket handshakes; // that knew our key
+	uint64_t loaded_until_ns; // more came than are answered without a proof of address
 };
 
 // Do what the protocol says about `e`; NULL: it is about a source that is no peer. `out` is wiped.
