@@ -306,6 +306,55 @@ test_guard_pages(void)
 		munmap(pages[i] - sysconf(_SC_PAGESIZE), 3 * (size_t)sysconf(_SC_PAGESIZE));
 }
 
+#define GUARDED 16u // packets of a batch
+
+// A batch of packets of all lengths and each buffer hard against the page after it: what one packet lacks
+// of a group that its neighbours have must not be read.
+static void
+guard_batch(uint8_t *pages[GUARDED][3], unsigned e, unsigned round)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct sl_aead_op ops[GUARDED];
+	unsigned nb = 1 + round % GUARDED;
+
+	for (unsigned i = 0; i < nb; i++) {
+		uint32_t nb_bytes = (uint32_t)(rnd() % (rnd() & 1 ? page : 130));
+		uint32_t nb_aad = (uint32_t)(rnd() % (MAX_AAD + 1));
+
+		ops[i] = (struct sl_aead_op){
+			.key = &our_keys[e][rnd() % NB_KEYS],
+			.data = pages[i][0] + page - nb_bytes,
+			.tag = pages[i][1] + page - 16,
+			.aad = pages[i][2] + page - nb_aad,
+			.nb_bytes = nb_bytes,
+			.nb_aad_bytes = nb_aad,
+		};
+	}
+	engines[e]->ops->seal(engines[e], ops, nb);
+	engines[e]->ops->open(engines[e], ops, nb);
+	for (unsigned i = 0; i < nb; i++)
+		CU_ASSERT(ops[i].authentic);
+}
+
+static void
+test_guarded_batches(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned nb_rounds = getenv("SL_TEST_LONG") ? 200000 : 3000;
+	uint8_t *pages[GUARDED][3];
+
+	for (unsigned i = 0; i < GUARDED; i++)
+		for (unsigned k = 0; k < 3; k++) {
+			pages[i][k] = guarded_page();
+			CU_ASSERT_PTR_NOT_NULL_FATAL(pages[i][k]);
+		}
+	for (unsigned n = 0; n < nb_rounds; n++)
+		guard_batch(pages, n & 1, n);
+	for (unsigned i = 0; i < GUARDED; i++)
+		for (unsigned k = 0; k < 3; k++)
+			munmap(pages[i][k] - page, 3 * page);
+}
+
 static void
 test_describe(void)
 {
@@ -326,6 +375,7 @@ static const struct sl_test_case cases[] = {
 	{ "aead: no packet opens with its data, associated data or nonce changed",
 	  test_changed_input },
 	{ "aead: nothing outside data, tag and associated data is touched", test_guard_pages },
+	{ "aead: batches touch nothing outside the buffers of each packet", test_guarded_batches },
 	{ "aead: an engine says what it uses", test_describe },
 };
 
