@@ -134,6 +134,10 @@ test_forgotten(void)
 
 	pair_begin(NULL);
 	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
+	atomic_store(&pair.pop_sessions.sessions[0].current, NULL);
+	tell_workers(pair.pop, SL_MAIL_SESSION_GONE);
+	CU_ASSERT_TRUE(pair_client_take(&p) && pair_is_reset(&p, &t, false));
+	pair_rekey();
 	pair_tcp_open(&kept, t.address, 33001, 80);
 	tell_workers(pair.connector, SL_MAIL_PEER_BACK);
 	pair_tcp_up(&kept, RTE_TCP_ACK_FLAG, "still here", 10);
