@@ -1,7 +1,7 @@
 """runner: bring one lab up, run the cases against it, take it down."""
 import hashlib
 import glob
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -18,10 +18,14 @@ from .packets import Capture, private_addresses
 
 
 def load_cases():
+    """Each file once, under its own name: some use what others have."""
     folder = os.path.join(process.TOP, "tests", "lab")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     for path in sorted(glob.glob(os.path.join(folder, "*.py"))):
-        spec = importlib.util.spec_from_file_location("lab_" + os.path.basename(path)[:-3], path)
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        name = os.path.basename(path)[:-3]
+        if importlib.import_module(name).__file__ != path:
+            raise process.LabError(f"{path} has the name of another module; give it one of its own")
 
 
 def use_own_prefix():
