@@ -11,7 +11,8 @@
 static json_t *
 used_of(uint32_t used, uint32_t limit)
 {
-	return limit == 0 ? json_sprintf("%u, no limit", used) : json_sprintf("%u of %u", used, limit);
+	return limit == 0 ? json_sprintf("%u, no limit", used)
+			  : json_sprintf("%u of %u", used, limit);
 }
 
 static json_t *
@@ -21,7 +22,8 @@ rate_of(uint32_t limit)
 }
 
 static void
-say(json_t *notes, const char *whose, const struct sl_quota_sum *sum, const struct sl_limits *limits)
+say(json_t *notes, const char *whose, const struct sl_quota_sum *sum, const struct sl_limits *limits
+)
 {
 	json_t *flows = used_of(sum->nb_flows, limits->flows);
 	json_t *rate = rate_of(limits->new_flows_per_s);
@@ -29,16 +31,17 @@ say(json_t *notes, const char *whose, const struct sl_quota_sum *sum, const stru
 	json_array_append_new(
 		notes,
 		json_sprintf(
-			"Limits of %s: flows %s; new flows a second %s; refused for these so far: %llu.",
+			"Limits of %s: flows %s; new flows a second %s; refused for these so far: "
+			"%llu.",
 			whose,
 			json_string_value(flows),
 			json_string_value(rate),
-			(unsigned long
-			 long)(sum->refused[SL_QUOTA_CLIENT_FLOWS] +
-			       sum->refused[SL_QUOTA_CLIENT_HALF_OPEN] +
-			       sum->refused[SL_QUOTA_CLIENT_NEW_FLOWS] +
-			       sum->refused[SL_QUOTA_TENANT_FLOWS] +
-			       sum->refused[SL_QUOTA_TENANT_NEW_FLOWS])
+			(unsigned long long
+			)(sum->refused[SL_QUOTA_CLIENT_FLOWS] +
+			  sum->refused[SL_QUOTA_CLIENT_HALF_OPEN] +
+			  sum->refused[SL_QUOTA_CLIENT_NEW_FLOWS] +
+			  sum->refused[SL_QUOTA_TENANT_FLOWS] +
+			  sum->refused[SL_QUOTA_TENANT_NEW_FLOWS])
 		)
 	);
 	json_decref(flows);
@@ -89,7 +92,9 @@ explain_limits(struct daemon *d, uint32_t client, uint8_t protocol, json_t *note
 		nb_flows += sl_dp_worker(d->dp, k)->flows->nb_used;
 		nb_room += sl_dp_worker(d->dp, k)->flows->nb_flows;
 	}
-	json_array_append_new(notes, json_sprintf("Flows of this node: %u of %u.", nb_flows, nb_room));
+	json_array_append_new(
+		notes, json_sprintf("Flows of this node: %u of %u.", nb_flows, nb_room)
+	);
 	if (nb_flows >= nb_room)
 		return "limits.flows of the node";
 	return reached(&of_client, &t->client_limits, half_open, &of_tenant, &t->limits, protocol);

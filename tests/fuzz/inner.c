@@ -1,9 +1,9 @@
 // A packet of any octets, at L3, on the way of those that flows carry: what a flow lets through can be
 // stripped to a record, read again and put together as it was; what an ICMP error quotes can be read; and
 // what refuses it is a packet. None reads or writes past its buffer.
+#include "1-ingress/ip4_input.h"
 #include "3-inner/error_common.h"
 #include "3-inner/flow_up.h"
-#include "1-ingress/ip4_input.h"
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -93,7 +93,8 @@ there_and_back(struct rte_mbuf *m, const struct sl_flow_key *key)
 		// The checksum may come back as its other zero.
 		if (was.next_proto_id == IPPROTO_TCP)
 			hold(memcmp(ip + 1, before + 20, 16) == 0);
-		hold(l4_bytes < 20 || memcmp((uint8_t *)(ip + 1) + 20, before + 40, l4_bytes - 20u) == 0);
+		hold(l4_bytes < 20 ||
+		     memcmp((uint8_t *)(ip + 1) + 20, before + 40, l4_bytes - 20u) == 0);
 	} else {
 		hold(was.time_to_live <= 1);
 	}

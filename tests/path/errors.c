@@ -13,10 +13,9 @@ static struct pair_packet p;
 // What an error may say.
 static const struct {
 	uint8_t type, code;
-} errors[] = { { 3, 0 },  { 3, 1 },  { 3, 2 },  { 3, 3 },  { 3, 4 },  { 3, 5 },
-	       { 3, 6 },  { 3, 7 },  { 3, 8 },  { 3, 9 },  { 3, 10 }, { 3, 11 },
-	       { 3, 12 }, { 3, 13 }, { 3, 14 }, { 3, 15 }, { 11, 0 }, { 11, 1 },
-	       { 12, 0 }, { 12, 1 }, { 12, 2 } };
+} errors[] = { { 3, 0 },  { 3, 1 },  { 3, 2 },  { 3, 3 },  { 3, 4 },  { 3, 5 },  { 3, 6 },
+	       { 3, 7 },  { 3, 8 },  { 3, 9 },  { 3, 10 }, { 3, 11 }, { 3, 12 }, { 3, 13 },
+	       { 3, 14 }, { 3, 15 }, { 11, 0 }, { 11, 1 }, { 12, 0 }, { 12, 1 }, { 12, 2 } };
 
 static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
 
@@ -164,12 +163,13 @@ test_to_host(void)
 	static const uint8_t both[] = { IPPROTO_TCP, IPPROTO_UDP };
 
 	for (unsigned i = 0; i < RTE_DIM(both); i++) {
-		struct packet_spec spec, back = { .protocol = both[i],
-						  .payload = "answer",
-						  .payload_bytes = both[i] == IPPROTO_TCP ? 0 : 6,
-						  .tcp_flags = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG,
-						  .tcp_seq = 5000,
-						  .tcp_ack = 77001 };
+		struct packet_spec spec,
+			back = { .protocol = both[i],
+				 .payload = "answer",
+				 .payload_bytes = both[i] == IPPROTO_TCP ? 0 : 6,
+				 .tcp_flags = RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG,
+				 .tcp_seq = 5000,
+				 .tcp_ack = 77001 };
 		struct seen seen;
 		uint16_t nat;
 
@@ -297,7 +297,8 @@ test_from_clients_unbelieved(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B6: each ICMP error from a host or router reaches the client as one about its own packet",
+	{ "B6: each ICMP error from a host or router reaches the client as one about its own "
+	  "packet",
 	  test_to_client },
 	{ "B6: errors pass where echo is denied", test_echo_denied },
 	{ "B6: each ICMP error of a client reaches the host as one about the host's packet",

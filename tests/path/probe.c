@@ -13,7 +13,8 @@
 #define DF 0x4000u
 
 static struct pair_packet p;
-static uint16_t carried; // octets of an IPv4 packet that the way carries, the rest is lost in silence
+static uint16_t
+	carried; // octets of an IPv4 packet that the way carries, the rest is lost in silence
 static uint8_t last[PATH_FRAME_BYTES]; // datagram of the PoP that is no heartbeat of lane 0's
 static uint16_t last_bytes;
 static uint8_t filling[4096];
@@ -26,7 +27,8 @@ narrow(struct path_node *to, unsigned port, struct rte_mbuf *m)
 
 	if (port != (to == pair.pop ? 1u : 0u) || frame[12] != 8 || frame[13] != 0)
 		return true;
-	if (to == pair.connector && m->data_len <= sizeof(last) && ip->next_proto_id == IPPROTO_UDP) {
+	if (to == pair.connector && m->data_len <= sizeof(last) &&
+	    ip->next_proto_id == IPPROTO_UDP) {
 		memcpy(last, frame, m->data_len);
 		last_bytes = m->data_len;
 	}

@@ -114,7 +114,8 @@ test_shortage(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B11: without packet buffers what stands goes on, the rest is counted, and it passes by itself",
+	{ "B11: without packet buffers what stands goes on, the rest is counted, and it passes by "
+	  "itself",
 	  test_shortage },
 };
 
