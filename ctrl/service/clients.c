@@ -90,8 +90,7 @@ confirm(struct sl_service *s, struct client *e, uint32_t index)
 		sl_log(SL_LOG_INFO, "client-up", "session with client %s is up", e->name);
 	}
 	atomic_store(&session->worker, keypair->worker);
-	if (keypair->is_initiator)
-		atomic_store(&session->proved, index);
+	atomic_store(&session->proved, index);
 	atomic_store_explicit(&session->current, keypair, memory_order_release);
 	e->is_up = true;
 	if (!keypair->is_initiator)
