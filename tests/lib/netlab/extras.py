@@ -1,6 +1,7 @@
 """extras: hosts that no lab has until it is asked for: a second connector of tenant one's office, and a
 second PoP on the same access network. Configurations of their peers are the caller's to change.
 """
+import os
 import re
 
 from . import daemons, process, topology
@@ -15,8 +16,9 @@ def start(host):
         topology.add(host)
         daemons.make_keys([host])
     keys = daemons.make_keys([])
-    if not process.running(host, "sluice"):
+    if not os.path.exists(daemons.config_path(host)):
         daemons.make_config(host, keys)
+    if not process.running(host, "sluice"):
         daemons.check(host)
         daemons.start(host)
     return keys[host]
