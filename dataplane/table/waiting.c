@@ -4,6 +4,14 @@
 #include <sluice/dp/worker.h>
 #include <string.h>
 
+// Nobody else refers to a copy: no count of references is locked for it.
+static void
+drop(struct rte_mbuf *m)
+{
+	if (m != NULL)
+		rte_pktmbuf_free_bulk(&m, 1);
+}
+
 struct rte_mbuf *
 sl_waiting_copy(struct sl_worker *w, const struct rte_mbuf *m)
 {
@@ -12,7 +20,7 @@ sl_waiting_copy(struct sl_worker *w, const struct rte_mbuf *m)
 	if (copy == NULL)
 		return NULL;
 	if (m->data_off + rte_pktmbuf_data_len(m) > copy->buf_len) {
-		rte_pktmbuf_free(copy);
+		drop(copy);
 		return NULL;
 	}
 	copy->data_off = m->data_off;
@@ -42,7 +50,7 @@ sl_waiting_keep(struct sl_worker *w, struct rte_mbuf *copy, uint32_t index)
 		w->nb_waiting++;
 		return;
 	}
-	rte_pktmbuf_free(copy);
+	drop(copy);
 }
 
 // Begin the way again, in this worker's own mailbox.
@@ -53,7 +61,7 @@ release(struct sl_worker *w, struct sl_waiting *wait)
 	if (rte_ring_sp_enqueue(w->from_worker[w->idx], wait->m) == 0)
 		w->stats.created++;
 	else
-		rte_pktmbuf_free(wait->m);
+		drop(wait->m);
 }
 
 void
@@ -75,7 +83,7 @@ sl_waiting_tick(struct sl_worker *w)
 		    f->link.peer_generation != 0)
 			release(w, wait);
 		else
-			rte_pktmbuf_free(wait->m);
+			drop(wait->m);
 		wait->m = NULL;
 		w->nb_waiting--;
 	}
@@ -85,7 +93,7 @@ void
 sl_waiting_free(struct sl_worker *w)
 {
 	for (unsigned i = 0; i < SL_WAITING_PKTS; i++) {
-		rte_pktmbuf_free(w->waiting[i].m);
+		drop(w->waiting[i].m);
 		w->waiting[i].m = NULL;
 	}
 	w->nb_waiting = 0;

@@ -139,8 +139,8 @@ sl_flow_up_open(
 	    !sl_flow_make_headroom(m, SL_FLOW_HEADROOM)) {
 		leave_behind(m, protocol, &rec);
 		sl_waiting_keep(w, copy, index);
-	} else {
-		rte_pktmbuf_free(copy);
+	} else if (unlikely(copy != NULL)) {
+		rte_pktmbuf_free_bulk(&copy, 1);
 	}
 	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)sl_open_bytes(destination.nb_bytes));
 	sl_open_put(p, &open);
