@@ -48,7 +48,12 @@ sl_preference_look(struct sl_preference *p, bool is_silent, uint64_t now_ns)
 	atomic_store_explicit(
 		&p->lost, (unsigned char)(SL_PREFERENCE_FULL - wanted), memory_order_relaxed
 	);
-	atomic_fetch_add_explicit(&p->nb_changes, 1, memory_order_relaxed);
+	// This worker alone counts.
+	atomic_store_explicit(
+		&p->nb_changes,
+		atomic_load_explicit(&p->nb_changes, memory_order_relaxed) + 1,
+		memory_order_relaxed
+	);
 }
 
 void

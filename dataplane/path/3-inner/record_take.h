@@ -119,6 +119,7 @@ record_take_lane(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec *r
 	const struct sl_meta *meta = sl_meta(m);
 	struct sl_session *s = &w->sessions->sessions[meta->session];
 	struct sl_heartbeat ping = { .state = sl_sessions_state(w->sessions),
+				     .load = sl_preference_own_load(w),
 				     .timestamp_ns = w->now_ns };
 	struct sl_lane_report report;
 
