@@ -1,3 +1,5 @@
+#include <rte_common.h>
+
 #include <sluice/dp/meta.h>
 #include <sluice/dp/plain.h>
 #include <stdlib.h>
@@ -15,14 +17,17 @@ masked(rte_be32_t address, unsigned bits)
 	return bits == 0 ? 0 : address & rte_cpu_to_be_32(UINT32_MAX << (32 - bits));
 }
 
-// The table is filled from the operator's file alone, so the hash needs no secret.
+// The table is filled from the operator's file alone, so the hash needs no secret. What tells neighbours
+// apart are the highest bits of a prefix: they must reach the low bits of the slot.
 static uint32_t
 slot_of(const struct sl_plain_entry *e)
 {
 	uint64_t x = ((uint64_t)e->prefix << 32) | ((uint32_t)e->port << 16) | e->vlan;
 
-	x = (x ^ e->prefix_bits) * 0x9e3779b97f4a7c15ull;
-	return (uint32_t)(x >> 32) ^ (uint32_t)(x >> 40);
+	x ^= (uint64_t)e->prefix_bits << 24;
+	x = (x ^ x >> 32) * 0x9e3779b97f4a7c15ull;
+	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9ull;
+	return (uint32_t)(x >> 32);
 }
 
 static int
@@ -69,14 +74,37 @@ sl_plain_free(struct sl_plain_clients *p)
 	free(p);
 }
 
+static inline struct sl_plain_entry
+wanted(uint16_t port, uint16_t vlan, rte_be32_t source, uint8_t bits)
+{
+	return (struct sl_plain_entry
+	){ .prefix = masked(source, bits), .port = port, .vlan = vlan, .prefix_bits = bits };
+}
+
+unsigned
+sl_plain_longest(const struct sl_plain_clients *p)
+{
+	unsigned longest = 0;
+
+	for (uint32_t at = 0; at <= p->mask; at++)
+		if (p->slots[at].client != SL_NO_CLIENT)
+			longest = RTE_MAX(longest, ((at - slot_of(&p->slots[at])) & p->mask) + 1);
+	return longest;
+}
+
+void
+sl_plain_prefetch(const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source)
+{
+	struct sl_plain_entry longest = wanted(port, vlan, source, p->lengths[0]);
+
+	__builtin_prefetch(&p->slots[slot_of(&longest) & p->mask]);
+}
+
 uint32_t
 sl_plain_find(const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source)
 {
 	for (unsigned i = 0; i < p->nb_lengths; i++) {
-		struct sl_plain_entry want = { .prefix = masked(source, p->lengths[i]),
-					       .port = port,
-					       .vlan = vlan,
-					       .prefix_bits = p->lengths[i] };
+		struct sl_plain_entry want = wanted(port, vlan, source, p->lengths[i]);
 		uint32_t at = slot_of(&want) & p->mask;
 
 		for (; p->slots[at].client != SL_NO_CLIENT; at = (at + 1) & p->mask)

@@ -155,6 +155,7 @@ dns_answer_burst(struct rte_graph *graph, struct rte_node *node, void **objs, ui
 static uint16_t
 dns_answer_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
+	sl_clients_prefetch(sl_node_worker(node), objs, nb);
 	for (uint16_t at = 0; at < nb; at = (uint16_t)(at + STEP_PKTS))
 		dns_answer_burst(graph, node, objs + at, (uint16_t)RTE_MIN(nb - at, STEP_PKTS));
 	return nb;

@@ -248,6 +248,7 @@ flow_new_verdict(struct sl_worker *w, struct rte_mbuf *m)
 static uint16_t
 flow_new_process(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
+	sl_clients_prefetch(sl_node_worker(node), objs, nb);
 	return SL_FOREACH_VERDICT(graph, node, objs, nb, PACK, flow_new_verdict);
 }
 

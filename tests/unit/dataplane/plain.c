@@ -83,9 +83,35 @@ test_empty(void)
 	sl_plain_free(NULL);
 }
 
+// Ten thousand neighbours, as addresses are given out: finding one reads a few slots, not hundreds.
+static void
+test_neighbours(void)
+{
+	enum { NB_NEIGHBOURS = 10000 };
+	static struct sl_plain_entry entries[NB_NEIGHBOURS];
+	static const uint32_t firsts[] = { 0x0a800001, 0xc0a80000, 0x64600001 };
+
+	for (unsigned k = 0; k < 2 * RTE_DIM(firsts); k++) {
+		unsigned bits = k % 2 ? 24 : 32;
+		struct sl_plain_clients *p;
+
+		for (uint32_t i = 0; i < NB_NEIGHBOURS; i++)
+			entries[i] = (struct sl_plain_entry
+			){ .prefix = rte_cpu_to_be_32(firsts[k / 2] + (i << (32 - bits))),
+			   .client = i + 1,
+			   .port = 1,
+			   .prefix_bits = (uint8_t)bits };
+		p = sl_plain_build(entries, NB_NEIGHBOURS);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+		CU_ASSERT(sl_plain_longest(p) <= 24);
+		sl_plain_free(p);
+	}
+}
+
 static const struct sl_test_case cases[] = {
 	{ "D2: a plain client is known by port, VLAN and longest prefix", test_model },
 	{ "D2: without clients nobody is one", test_empty },
+	{ "D4: neighbours are found in a few probes", test_neighbours },
 };
 
 SL_TEST_MAIN(cases)

@@ -32,18 +32,54 @@ sl_client_owner(const struct sl_worker *w, uint32_t scope, rte_be32_t source)
 	return (uint8_t)(sl_hash(w->owner_key, who, sizeof(who)) % w->nb_workers);
 }
 
-// Client id of a packet: as WireGuard found it, or by port, VLAN and source. SL_NO_CLIENT for one
-// that is unknown or revoked.
+// The client a packet says it is of: as WireGuard found it, or by port, VLAN and source.
 static inline uint32_t
-sl_client_of(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t source)
+sl_client_claimed(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t source)
 {
-	uint32_t id = meta->client;
+	if (meta->port == SL_PORT_WIREGUARD)
+		return meta->client;
+	return sl_plain_find(w->snapshot->plain, meta->port, meta->vlan, source);
+}
 
-	if (meta->port != SL_PORT_WIREGUARD)
-		id = sl_plain_find(w->snapshot->plain, meta->port, meta->vlan, source);
+// `id`, or SL_NO_CLIENT for one that is unknown or revoked.
+static inline uint32_t
+sl_client_live(const struct sl_worker *w, uint32_t id)
+{
 	if (id >= w->snapshot->nb_clients || !w->snapshot->clients[id].is_live)
 		return SL_NO_CLIENT;
 	return id;
+}
+
+// Client id of a packet; SL_NO_CLIENT for one that is unknown or revoked.
+static inline uint32_t
+sl_client_of(const struct sl_worker *w, const struct sl_meta *meta, rte_be32_t source)
+{
+	return sl_client_live(w, sl_client_claimed(w, meta, source));
+}
+
+// Packets of a burst are of as many clients: what finding each will read is asked for together. At L3.
+static inline void
+sl_clients_prefetch(const struct sl_worker *w, void *const *packets, uint16_t nb)
+{
+	for (uint16_t i = 0; i < nb; i++) {
+		struct rte_mbuf *m = packets[i];
+		const struct sl_meta *meta = sl_meta(m);
+
+		if (meta->port != SL_PORT_WIREGUARD)
+			sl_plain_prefetch(
+				w->snapshot->plain,
+				meta->port,
+				meta->vlan,
+				rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr
+			);
+	}
+	for (uint16_t i = 0; i < nb; i++) {
+		struct rte_mbuf *m = packets[i];
+
+		rte_prefetch0(&w->snapshot->clients[sl_client_claimed(
+			w, sl_meta(m), rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr
+		)]);
+	}
 }
 
 static inline const struct sl_tenant *

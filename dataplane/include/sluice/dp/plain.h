@@ -21,6 +21,14 @@ struct sl_plain_entry {
 sl_plain_build(const struct sl_plain_entry *entries, uint32_t nb);
 void sl_plain_free(struct sl_plain_clients *p);
 
+// The most slots that finding one of the table's own entries reads: few, or the hash is a bad one.
+unsigned sl_plain_longest(const struct sl_plain_clients *p);
+
+// Ask for what sl_plain_find() will most likely read.
+void sl_plain_prefetch(
+	const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source
+);
+
 // Client id of a source, or SL_NO_CLIENT. Costs one probe per distinct prefix length in use.
 uint32_t
 sl_plain_find(const struct sl_plain_clients *p, uint16_t port, uint16_t vlan, rte_be32_t source);
