@@ -49,7 +49,8 @@ prepare(struct sealing *s,
 	memcpy(s->aad + HEAD_BYTES, parties->own, SL_TICKET_PEER_BYTES);
 	memcpy(s->aad + HEAD_BYTES + SL_TICKET_PEER_BYTES, parties->peer, SL_TICKET_PEER_BYTES);
 	s->op = (struct sl_aead_op){
-		.key = &s->key,
+		.key = s->key.expanded,
+		.cipher = SL_CIPHER_AES256_GCM,
 		.data = data,
 		.tag = tag,
 		.aad = s->aad,

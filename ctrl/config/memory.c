@@ -97,7 +97,8 @@ session_bytes(const struct sl_config *config)
 {
 	return sizeof(struct sl_session) +
 		SL_INDEX_WAYS *
-		(sizeof(struct sl_keypair *) + sl_keypair_bytes(config->tunnel.nb_lanes));
+		(sizeof(struct sl_keypair *) +
+		 sl_keypair_bytes(SL_CIPHER_AES256_GCM, config->tunnel.nb_lanes));
 }
 
 // As sl_index_create() reckons.

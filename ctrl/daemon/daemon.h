@@ -86,6 +86,7 @@ struct snapshot {
 	struct sl_snapshot dp; // first: what workers see
 	struct sl_config *config; // owned
 	struct sl_client *clients;
+	struct sl_client_end *ends;
 	struct sl_tenant *tenants;
 	struct sl_network *networks;
 	struct sl_service_peer *peers; // holds secrets: wiped by snapshot_free()

@@ -202,8 +202,9 @@ fill_clients(struct daemon *d, struct snapshot *s)
 		return -EIO;
 	nb_ids = registry_nb(d->ids, ID_CLIENT);
 	s->clients = calloc(nb_ids, sizeof(*s->clients));
+	s->ends = calloc(nb_ids, sizeof(*s->ends));
 	plain = calloc(nb + 1, sizeof(*plain));
-	if (s->clients == NULL || plain == NULL) {
+	if (s->clients == NULL || s->ends == NULL || plain == NULL) {
 		free(plain);
 		return -ENOMEM;
 	}
@@ -221,7 +222,9 @@ fill_clients(struct daemon *d, struct snapshot *s)
 			);
 		}
 	wireguard_fill(d, s);
+	sl_client_ends_fill(s->ends, s->clients, nb_ids);
 	s->dp.clients = s->clients;
+	s->dp.ends = s->ends;
 	s->dp.nb_clients = nb_ids;
 	s->dp.plain = sl_plain_build(plain, nb_plain);
 	free(plain);
@@ -391,6 +394,7 @@ snapshot_free(struct snapshot *s)
 	sl_policy_free((struct sl_policy *)(uintptr_t)s->dp.allow);
 	sl_plain_free((struct sl_plain_clients *)(uintptr_t)s->dp.plain);
 	free(s->clients);
+	free(s->ends);
 	free(s->tenants);
 	free(s->networks);
 	if (s->peers != NULL)

@@ -119,7 +119,8 @@ keys_install(
 	struct sl_service *s, const struct sl_transport_key *key, const struct keys_place *place
 )
 {
-	size_t nb_bytes = RTE_ALIGN(sl_keypair_bytes(key->nb_lanes), 64);
+	const struct sl_session *entry = &s->sessions->sessions[place->session];
+	size_t nb_bytes = sl_keypair_bytes(key->cipher, key->nb_lanes);
 	// On the large pages that packets' tables are on: a burst may be of 64 sessions.
 	struct sl_keypair *keypair = rte_malloc("sl_keypair", nb_bytes, 64);
 
@@ -129,11 +130,14 @@ keys_install(
 	}
 	sl_keypair_init(keypair, key, s->keys->engine);
 	keypair->session = place->session;
-	keypair->worker = place->worker;
-	keypair->remote_be = place->remote.ip;
-	keypair->remote_port_be = place->remote.port;
-	keypair->local_be = place->local.ip;
-	keypair->local_port_be = place->local.port;
+	keypair->worker = (uint8_t)place->worker;
+	if (atomic_load(&entry->kind) == SL_SESSION_CLIENT)
+		keypair->client = entry->client;
+	*sl_keypair_place(keypair) = (struct sl_keypair_place
+	){ .remote_be = place->remote.ip,
+	   .local_be = place->local.ip,
+	   .remote_port_be = place->remote.port,
+	   .local_port_be = place->local.port };
 	atomic_store_explicit(keys_published(s, key->local_index), keypair, memory_order_release);
 	return true;
 }

@@ -31,7 +31,7 @@ add_block(
 	uint64_t octets
 )
 {
-	const __m128i *key = (const __m128i *)(const void *)op->key->expanded;
+	const __m128i *key = (const __m128i *)(const void *)op->key;
 	const __m128i nonce = _mm_loadu_si128((const __m128i *)(const void *)&op->nb_aad_bytes);
 	unsigned i = blocks->nb;
 

@@ -32,11 +32,7 @@
 // the two, not their sum. At 1400 octets fetching what nobody has touched takes as long as sealing it.
 #define PAYLOAD_AHEAD 3u
 
-// Where an expanded key says what it is for: after the schedule, in the line of the first hash key
-// power, which AES needs in any case. The field beside the schedule would be one more cold line.
-#define CIPHER_OFFSET (SL_AEAD_EXPANDED_BYTES - 1)
-
-static_assert(offsetof(struct gcm_key_data, ghash_keys) + 48 * 16 <= CIPHER_OFFSET);
+static_assert(sizeof(struct gcm_key_data) <= SL_AEAD_EXPANDED_BYTES);
 
 struct engine {
 	struct sl_aead aead; // first: struct sl_aead * is what callers hold
@@ -59,8 +55,6 @@ expand(struct sl_aead *aead,
        enum sl_cipher cipher,
        const uint8_t raw_key[SL_AEAD_KEY_BYTES])
 {
-	key->cipher = cipher;
-	key->expanded[CIPHER_OFFSET] = (uint8_t)cipher;
 	if (cipher == SL_CIPHER_AES256_GCM)
 		IMB_AES256_GCM_PRE(
 			engine_of(aead)->mgr, raw_key, (struct gcm_key_data *)(void *)key->expanded
@@ -83,28 +77,15 @@ tag_equal(const uint8_t *a, const uint8_t *b)
 	return different == 0;
 }
 
-static inline uint8_t
-cipher_of(const struct sl_aead_op *op)
-{
-	return __builtin_expect(op->cipher != 0, 1) ? op->cipher : op->key->expanded[CIPHER_OFFSET];
-}
-
-static inline void
-prefetch_cipher(const struct sl_aead_op *op)
-{
-	if (op->cipher == 0)
-		__builtin_prefetch(&op->key->expanded[CIPHER_OFFSET]);
-}
-
 // Ask for the lines of the key schedule that a packet of this length will read.
 static inline void
 prefetch_key(const struct engine *engine, const struct sl_aead_op *op)
 {
-	const uint8_t *p = op->key->expanded;
+	const uint8_t *p = op->key;
 	unsigned nb_powers, first = KEY_LINES;
 	unsigned nb_flat = engine->nb_flat_lines;
 
-	if (cipher_of(op) != SL_CIPHER_AES256_GCM) {
+	if (op->cipher != SL_CIPHER_AES256_GCM) {
 		nb_flat = 1;
 	} else if (engine->has_hash_powers) {
 		// one power per block, those of the associated data and the lengths included
@@ -135,7 +116,7 @@ gcm_seal(IMB_MGR *mgr, struct sl_aead_op *op)
 
 	IMB_AES256_GCM_ENC(
 		mgr,
-		(const struct gcm_key_data *)(const void *)op->key->expanded,
+		(const struct gcm_key_data *)(const void *)op->key,
 		&context,
 		op->data,
 		op->data,
@@ -157,7 +138,7 @@ gcm_open(IMB_MGR *mgr, struct sl_aead_op *op)
 
 	IMB_AES256_GCM_DEC(
 		mgr,
-		(const struct gcm_key_data *)(const void *)op->key->expanded,
+		(const struct gcm_key_data *)(const void *)op->key,
 		&context,
 		op->data,
 		op->data,
@@ -182,8 +163,8 @@ chapoly_job(IMB_MGR *mgr, struct sl_aead_op *op, IMB_CIPHER_DIRECTION direction,
 	job->cipher_direction = direction;
 	job->chain_order = direction == IMB_DIR_ENCRYPT ? IMB_ORDER_CIPHER_HASH
 							: IMB_ORDER_HASH_CIPHER;
-	job->enc_keys = op->key->expanded;
-	job->dec_keys = op->key->expanded;
+	job->enc_keys = op->key;
+	job->dec_keys = op->key;
 	job->key_len_in_bytes = SL_AEAD_KEY_BYTES;
 	job->iv = op->nonce;
 	job->iv_len_in_bytes = SL_AEAD_NONCE_BYTES;
@@ -228,8 +209,6 @@ run(struct engine *engine,
 	struct sl_aead_op *gathered[CHAPOLY_BATCH];
 	unsigned nb_gathered = 0;
 
-	for (unsigned i = 0; i < nb_ops && i < 2 * PREFETCH_AHEAD; i++)
-		prefetch_cipher(&ops[i]);
 	for (unsigned i = 0; i < nb_ops && i < PREFETCH_AHEAD; i++)
 		prefetch_key(engine, &ops[i]);
 	for (unsigned i = 0; i < nb_ops && i < PAYLOAD_AHEAD; i++)
@@ -237,14 +216,12 @@ run(struct engine *engine,
 	for (unsigned i = 0; i < nb_ops; i++) {
 		if (i + PAYLOAD_AHEAD < nb_ops)
 			prefetch_payload(&ops[i + PAYLOAD_AHEAD]);
-		if (i + 2 * PREFETCH_AHEAD < nb_ops)
-			prefetch_cipher(&ops[i + 2 * PREFETCH_AHEAD]);
 		if (i + PREFETCH_AHEAD < nb_ops)
 			prefetch_key(engine, &ops[i + PREFETCH_AHEAD]);
-		if (cipher_of(&ops[i]) == SL_CIPHER_AES256_GCM) {
+		if (ops[i].cipher == SL_CIPHER_AES256_GCM) {
 			gcm(engine->mgr, &ops[i]);
-		} else if (cipher_of(&ops[i]) != SL_CIPHER_CHACHA20_POLY1305) {
-			ops[i].authentic = false; // a key that was never expanded
+		} else if (ops[i].cipher != SL_CIPHER_CHACHA20_POLY1305) {
+			ops[i].authentic = false; // nothing that there is a key for
 		} else if (!many) {
 			one(engine->mgr, &ops[i]);
 		} else {

@@ -3,6 +3,7 @@
 
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_malloc.h>
 #include <rte_udp.h>
 
 #include <sluice/dp/crypto.h>
@@ -17,17 +18,24 @@
 #define OUTER_BYTES                                                                                \
 	(sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr) + sizeof(struct sl_wg_data))
 
+// On the pages that the daemon has them on.
 static struct sl_keypair *
-keypair_of(const struct sl_transport_key *t, struct sl_aead *engine, uint32_t session)
+keypair_of(
+	const struct bench_world *w,
+	const struct sl_transport_key *t,
+	struct sl_aead *engine,
+	uint32_t client
+)
 {
-	struct sl_keypair *k = aligned_alloc(64, sl_keypair_bytes(1));
+	struct sl_keypair *k = rte_malloc("sl_keypair", sl_keypair_bytes(t->cipher, 1), 64);
 
 	if (k == NULL) {
 		fprintf(stderr, "bench-path: no memory for keys\n");
 		exit(EXIT_FAILURE);
 	}
 	sl_keypair_init(k, t, engine);
-	k->session = session;
+	k->session = w->size.nb_sessions + client;
+	k->client = client + 1;
 	atomic_store(&k->confirmed, true);
 	return k;
 }
@@ -51,8 +59,8 @@ create(struct bench_world *w, uint32_t client, uint64_t *random)
 	device.local_index = pop.remote_index;
 	device.remote_index = pop.local_index;
 	device.is_initiator = true;
-	w->devices[client] = keypair_of(&device, w->device_aead, id);
-	w->device_keys[client] = keypair_of(&pop, w->pop.worker->aead, id);
+	w->devices[client] = keypair_of(w, &device, w->device_aead, client);
+	w->device_keys[client] = keypair_of(w, &pop, w->pop.worker->aead, client);
 	atomic_store(
 		&w->pop.sessions.keypairs[pop.local_index & w->pop.sessions.slot_mask],
 		w->device_keys[client]
@@ -90,8 +98,8 @@ void
 bench_devices_destroy(struct bench_world *w)
 {
 	for (uint32_t c = 0; c < w->size.nb_clients; c++) {
-		free(w->devices[c]);
-		free(w->device_keys[c]);
+		rte_free(w->devices[c]);
+		rte_free(w->device_keys[c]);
 	}
 	free(w->devices);
 	free(w->device_keys);
@@ -111,9 +119,11 @@ bench_device_wrap(const struct bench_world *w, uint32_t client, uint8_t *frame, 
 		.destination = sl_dp_net(w->pop.dp)->ports[BENCH_POP_ACCESS].address
 	};
 	struct sl_keypair *k = w->devices[client];
-	struct sl_aead_op op = {
-		.key = &k->seal_key, .data = data, .tag = data + padded, .nb_bytes = padded
-	};
+	struct sl_aead_op op = { .key = sl_keypair_seal_key(k, 0),
+				 .cipher = k->cipher,
+				 .data = data,
+				 .tag = data + padded,
+				 .nb_bytes = padded };
 	uint64_t counter;
 
 	if (ETHER_BYTES + total > BENCH_FRAME_MAX || !sl_keypair_take_counter(k, 0, &counter))
@@ -146,7 +156,8 @@ bench_device_unwrap(const struct bench_world *w, struct rte_mbuf *m)
 	client = rte_be_to_cpu_32(outer->dst_addr) - BENCH_FIRST_DEVICE_IP;
 	if (client >= w->size.nb_clients || sl_get32le(wire + 4) != w->devices[client]->local_index)
 		return false;
-	op.key = &w->devices[client]->open_key;
+	op.key = sl_keypair_open_key(w->devices[client]);
+	op.cipher = w->devices[client]->cipher;
 	op.nb_bytes = (uint32_t)(m->data_len - ETHER_BYTES - OUTER_BYTES - SL_AEAD_TAG_BYTES);
 	op.tag = data + op.nb_bytes;
 	sl_keypair_nonce_wireguard(op.nonce, sl_get64le(wire + 8));

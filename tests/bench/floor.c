@@ -81,7 +81,8 @@ deal(struct field *f, const struct sl_bench_floor *what)
 		uint8_t *buffer = f->buffers + (size_t)i * STRIDE_BYTES;
 
 		*op = (struct sl_aead_op){
-			.key = &f->keys[f->order[f->at]],
+			.key = f->keys[f->order[f->at]].expanded,
+			.cipher = (uint8_t)what->cipher,
 			.data = buffer + DATA_OFFSET,
 			.tag = buffer + DATA_OFFSET + what->nb_bytes,
 			.aad = buffer + AAD_OFFSET,

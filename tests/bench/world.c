@@ -175,6 +175,7 @@ make_snapshots(struct bench_world *w)
 	struct sl_snapshot *s = &w->pop.snapshot;
 
 	w->clients = need(w->size.nb_clients + 1, sizeof(*w->clients));
+	w->ends = need(w->size.nb_clients + 1, sizeof(*w->ends));
 	w->networks = need(w->size.nb_sessions, sizeof(*w->networks));
 	for (uint32_t c = 0; c < w->size.nb_clients; c++) {
 		rte_be32_t address = rte_cpu_to_be_32(BENCH_FIRST_CLIENT_IP + c);
@@ -201,6 +202,7 @@ make_snapshots(struct bench_world *w)
 	free(entries);
 	s->generation = 1;
 	s->clients = w->clients;
+	s->ends = w->ends;
 	s->nb_clients = w->size.nb_clients + 1;
 	s->tenants = &w->tenant;
 	s->nb_tenants = 1;
@@ -312,7 +314,9 @@ make_session(
 {
 	struct sl_session *s = &end->sessions.sessions[i];
 	struct sl_lane_endpoint *lane = &s->lanes[0];
-	struct sl_keypair *k = rte_malloc("sl_keypair", sl_keypair_bytes(t->nb_lanes), 64);
+	struct sl_keypair *k = rte_malloc(
+		"sl_keypair", sl_keypair_bytes(t->cipher, t->nb_lanes), 64
+	);
 	bool is_pop = end == &w->pop;
 
 	if (k == NULL)
@@ -415,6 +419,7 @@ bench_world_create(const struct bench_size *size)
 	make_sessions(w);
 	if (size->is_wireguard)
 		bench_devices_create(w);
+	sl_client_ends_fill(w->ends, w->clients, size->nb_clients + 1);
 	resolve_names(w);
 	return w;
 }
@@ -442,6 +447,7 @@ bench_world_destroy(struct bench_world *w)
 	sl_policy_free(w->policy);
 	free(w->assigned);
 	free(w->clients);
+	free(w->ends);
 	free(w->networks);
 	free(w);
 }

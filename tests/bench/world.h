@@ -47,6 +47,7 @@ struct bench_world {
 	struct sl_addresses *addresses;
 	uint32_t *assigned; // by name: its assigned address, host order
 	struct sl_client *clients;
+	struct sl_client_end *ends;
 	struct sl_keypair **devices,
 		**device_keys; // by client: its end and the PoP's; see device.h
 	struct sl_aead *device_aead;

@@ -138,7 +138,11 @@ holds(struct sl_aead *engine, const struct vector *v, bool valid)
 	uint8_t plain[MAX_BYTES], sealed[MAX_BYTES], data[MAX_BYTES], aad[MAX_BYTES];
 	uint8_t tag[SL_AEAD_TAG_BYTES], ours[SL_AEAD_TAG_BYTES], raw[SL_AEAD_KEY_BYTES];
 	struct sl_aead_key key;
-	struct sl_aead_op op = { .key = &key, .data = data, .tag = tag, .aad = aad };
+	struct sl_aead_op op = { .key = key.expanded,
+				 .cipher = (uint8_t)v->cipher,
+				 .data = data,
+				 .tag = tag,
+				 .aad = aad };
 
 	from_hex(raw, sizeof(raw), v->key);
 	from_hex(op.nonce, sizeof(op.nonce), v->nonce);

@@ -109,7 +109,8 @@ prepare(struct sl_aead_op *ops, unsigned e, unsigned first, unsigned nb, bool is
 		memcpy(data[i], is_sealed ? v->sealed : v->plain, v->nb_bytes);
 		memcpy(tags[i], v->tag, sizeof(tags[i]));
 		ops[i] = (struct sl_aead_op){
-			.key = &v->keys[e],
+			.key = v->keys[e].expanded,
+			.cipher = (uint8_t)v->cipher,
 			.data = data[i],
 			.tag = tags[i],
 			.aad = v->aad,

@@ -261,7 +261,8 @@ static void
 crypt(struct part *p, const uint8_t raw[32], enum sl_cipher cipher, bool is_sealing, bool *is_good)
 {
 	static struct sl_aead_key key;
-	struct sl_aead_op op = { .key = &key,
+	struct sl_aead_op op = { .key = key.expanded,
+				 .cipher = (uint8_t)cipher,
 				 .data = p->bytes + HEADER,
 				 .tag = p->bytes + p->nb - TAG,
 				 .aad = p->bytes,

@@ -192,7 +192,7 @@ hold_datagram(struct sl_aead *engine, const struct sl_aead_key *key, const json_
 	const char *hex = vectors_text(json, "bytes");
 	size_t nb = vectors_hex(published, sizeof(published), hex);
 	uint64_t counter = sl_get64le(published + 8);
-	struct sl_aead_op op = { .key = key };
+	struct sl_aead_op op = { .key = key->expanded, .cipher = SL_CIPHER_CHACHA20_POLY1305 };
 
 	CU_ASSERT_FATAL(nb >= SL_WG_DATA_MIN_BYTES);
 	memcpy(work, published, nb);

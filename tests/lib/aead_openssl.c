@@ -13,7 +13,7 @@ struct openssl_engine {
 static const EVP_CIPHER *
 cipher_of(const struct sl_aead_op *op)
 {
-	if (op->key->cipher == SL_CIPHER_AES256_GCM)
+	if (op->cipher == SL_CIPHER_AES256_GCM)
 		return EVP_aes_256_gcm();
 	return EVP_chacha20_poly1305();
 }
@@ -25,7 +25,7 @@ pass(EVP_CIPHER_CTX *ctx, struct sl_aead_op *op, int encrypt)
 {
 	int nb;
 
-	if (EVP_CipherInit_ex(ctx, cipher_of(op), NULL, op->key->expanded, op->nonce, encrypt) != 1)
+	if (EVP_CipherInit_ex(ctx, cipher_of(op), NULL, op->key, op->nonce, encrypt) != 1)
 		return false;
 	if (!encrypt &&
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SL_AEAD_TAG_BYTES, op->tag) != 1)
@@ -45,7 +45,7 @@ expand(struct sl_aead *aead,
        const uint8_t raw_key[SL_AEAD_KEY_BYTES])
 {
 	(void)aead;
-	key->cipher = cipher;
+	(void)cipher;
 	memcpy(key->expanded, raw_key, SL_AEAD_KEY_BYTES);
 }
 

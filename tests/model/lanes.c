@@ -149,7 +149,8 @@ finish_seal(struct world *w, unsigned i)
 	struct held h = w->held[i];
 	struct pkt p = { .to = !h.end, .worker = -1, .port = w->ends[h.end].nat_port[h.lane] };
 	uint8_t *data = p.bytes + sizeof(struct sl_wire_data);
-	struct sl_aead_op op = { .key = &h.keypair->seal_key,
+	struct sl_aead_op op = { .key = sl_keypair_seal_key(h.keypair, h.lane),
+				 .cipher = h.keypair->cipher,
 				 .data = data,
 				 .tag = data + PLAIN_BYTES,
 				 .aad = p.bytes,
@@ -200,7 +201,9 @@ sync_keypairs(struct world *w)
 			if (e->pair->installed[i] && e->keypairs[i] == NULL) {
 				const struct sl_transport_key *t = &e->pair->keys[i];
 
-				e->keypairs[i] = aligned_alloc(64, sl_keypair_bytes(t->nb_lanes));
+				e->keypairs[i] = aligned_alloc(
+					64, sl_keypair_bytes(t->cipher, t->nb_lanes)
+				);
 				CU_ASSERT_PTR_NOT_NULL_FATAL(e->keypairs[i]);
 				sl_keypair_init(e->keypairs[i], t, w->engine);
 			}
@@ -234,7 +237,8 @@ open_pkt(struct world *w, struct end *e, struct pkt *p, struct sl_keypair *k)
 	uint64_t counter = sl_get64(p->bytes + 8);
 	struct sl_keypair_lane *l = &k->lanes[lane];
 	uint8_t *data = p->bytes + sizeof(struct sl_wire_data);
-	struct sl_aead_op op = { .key = &k->open_key,
+	struct sl_aead_op op = { .key = sl_keypair_open_key(k),
+				 .cipher = k->cipher,
 				 .data = data,
 				 .tag = data + PLAIN_BYTES,
 				 .aad = p->bytes,

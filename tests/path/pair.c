@@ -42,6 +42,7 @@ static unsigned nb_policies;
 static struct sl_tenant tenant;
 static struct sl_tenant tenants[POLICIES_MAX];
 static struct sl_client clients[3];
+static struct sl_client_end ends[3];
 static struct sl_network networks[1];
 static struct sl_plain_clients *plain;
 static struct sl_keypair *keypairs[KEYPAIRS_MAX];
@@ -283,6 +284,7 @@ pair_policy(uint32_t without, uint32_t widened)
 	tenants[nb_policies].policy = policy;
 	*s = (struct sl_snapshot){ .generation = pair.generation,
 				   .clients = clients,
+				   .ends = ends,
 				   .nb_clients = RTE_DIM(clients),
 				   .tenants = &tenants[nb_policies],
 				   .nb_tenants = 1,
@@ -323,7 +325,7 @@ static struct sl_keypair *
 make_keypair(const struct sl_transport_key *t)
 {
 	struct sl_aead *engine = sl_aead_create(SL_AEAD_BEST);
-	struct sl_keypair *k = aligned_alloc(64, RTE_ALIGN(sl_keypair_bytes(t->nb_lanes), 64));
+	struct sl_keypair *k = aligned_alloc(64, sl_keypair_bytes(t->cipher, t->nb_lanes));
 
 	CU_ASSERT_FATAL(engine != NULL && k != NULL && nb_keypairs < KEYPAIRS_MAX);
 	sl_keypair_init(k, t, engine);
@@ -558,6 +560,7 @@ add_clients(void)
 						     .prefix_bits = 32,
 						     .mark = 1000 + i,
 						     .name = i == 0 ? "a" : "b" };
+	sl_client_ends_fill(ends, clients, RTE_DIM(clients));
 	plain = sl_plain_build(entries, RTE_DIM(entries));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(plain);
 	networks[0] = (struct sl_network){ .name = "corp", .nb_sessions = 1, .sessions = { 0 } };

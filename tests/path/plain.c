@@ -31,6 +31,7 @@ static struct sl_addresses *addresses;
 static struct sl_policy *policy;
 static struct sl_plain_clients *plain;
 static struct sl_client clients[5];
+static struct sl_client_end ends[5];
 static struct sl_tenant tenant;
 static struct sl_snapshot snapshot;
 
@@ -167,8 +168,10 @@ begin(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(addresses);
 	CU_ASSERT_EQUAL_FATAL(sl_policy_build(&spec, &policy, &error), 0);
 	tenant = (struct sl_tenant){ .name = "acme", .policy = policy, .addresses = addresses };
+	sl_client_ends_fill(ends, clients, RTE_DIM(clients));
 	snapshot = (struct sl_snapshot){ .generation = 1,
 					 .clients = clients,
+					 .ends = ends,
 					 .nb_clients = RTE_DIM(clients),
 					 .tenants = &tenant,
 					 .nb_tenants = 1,

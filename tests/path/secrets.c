@@ -102,7 +102,8 @@ read_datagram(struct path_node *to, unsigned port, struct rte_mbuf *m)
 	nb -= SL_WIRE_TAG_BYTES;
 	k = sl_sessions_keypair(sessions, sl_get32(head + 4));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
-	struct sl_aead_op op = { .key = &k->open_key,
+	struct sl_aead_op op = { .key = sl_keypair_open_key(k),
+				 .cipher = k->cipher,
 				 .data = copy,
 				 .tag = copy + nb,
 				 .aad = head,

@@ -87,7 +87,8 @@ static void
 seal_at(const struct wg_device *d, struct wg_datagram *out, uint64_t counter)
 {
 	struct sl_aead *engine = sl_aead_create(SL_AEAD_BEST);
-	struct sl_aead_op op = { .key = &d->sealing->seal_key,
+	struct sl_aead_op op = { .key = sl_keypair_seal_key(d->sealing, 0),
+				 .cipher = d->sealing->cipher,
 				 .data = out->bytes + 16,
 				 .tag = out->bytes + 16 };
 
@@ -232,6 +233,41 @@ test_to_and_fro(void)
 	wg_end("to and fro");
 }
 
+// ---- Another's protocol --------------------------------------------------------------------------------------
+
+// A client has keys and an index; records under them would be a connector's word.
+static void
+test_records(void)
+{
+	struct sl_aead *engine = sl_aead_create(SL_AEAD_BEST);
+	struct sl_heartbeat beat = { .timestamp_ns = 1 };
+	struct wg_datagram d = { .nb_bytes = 16 + SL_REC_HEARTBEAT_BYTES + 16 };
+	struct sl_aead_op op = { .data = d.bytes + 16,
+				 .tag = d.bytes + 16 + SL_REC_HEARTBEAT_BYTES,
+				 .aad = d.bytes,
+				 .nb_bytes = SL_REC_HEARTBEAT_BYTES,
+				 .nb_aad_bytes = 16 };
+	uint64_t counter = 0;
+
+	wg_begin();
+	wg_handshake(&alice);
+	CU_ASSERT(wg_echo(&alice));
+	CU_ASSERT_FATAL(sl_keypair_take_counter(alice.sealing, 0, &counter));
+	op.key = sl_keypair_seal_key(alice.sealing, 0);
+	op.cipher = alice.sealing->cipher;
+	sl_keypair_header(d.bytes, alice.sealing->remote_index, 0, counter);
+	sl_keypair_nonce(op.nonce, 0, counter);
+	sl_heartbeat_put(d.bytes + 16, &beat);
+	engine->ops->seal(engine, &op, 1);
+	sl_aead_destroy(engine);
+	alice.is_at_tunnel = true;
+	wg_send(&alice, &d);
+	alice.is_at_tunnel = false;
+	CU_ASSERT_EQUAL(path_drops(wg.pop, "tunnel_open_no_session"), 1);
+	CU_ASSERT(wg_echo(&alice));
+	wg_end("records");
+}
+
 static const struct sl_test_case cases[] = {
 	{ "C4 D1: an initiation cut at any length or changed in any octet is refused by the graph",
 	  test_damaged_initiation },
@@ -242,6 +278,7 @@ static const struct sl_test_case cases[] = {
 	  test_flood },
 	{ "C4: a flood of cookie replies takes no place from a client", test_cookie_flood },
 	{ "C4 D1: a client roams to and fro, late datagrams move nothing", test_to_and_fro },
+	{ "D1: a client's keys open no records: those are connectors'", test_records },
 };
 
 int

@@ -14,12 +14,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define POP      "10.0.0.1"
-#define DEVICE   "10.0.0.2"
-#define RESOLVER "100.95.0.251"
-#define POP_PORT 51820
-#define MAC      "02:aa:00:00:00:02"
-#define NB_INBOX 512u
+#define POP         "10.0.0.1"
+#define DEVICE      "10.0.0.2"
+#define RESOLVER    "100.95.0.251"
+#define POP_PORT    51820
+#define TUNNEL_PORT 51900
+#define MAC         "02:aa:00:00:00:02"
+#define NB_INBOX    512u
 
 struct wg wg;
 enum path_arrival wg_arrival = WG_ARRIVAL;
@@ -107,6 +108,7 @@ wg_configure(bool has_alice, bool has_bob)
 {
 	struct sl_snapshot *s = &snapshots[at_snapshot++ % 2];
 	static struct sl_client lists[2][NB_FIXED + WG_CROWD_MAX];
+	static struct sl_client_end ends[2][NB_FIXED + WG_CROWD_MAX];
 	static struct sl_service_peer peers[NB_FIXED + WG_CROWD_MAX];
 	struct sl_client *list = lists[at_snapshot % 2];
 	unsigned nb = 0;
@@ -114,8 +116,10 @@ wg_configure(bool has_alice, bool has_bob)
 	memcpy(list, clients, sizeof(clients));
 	list[1].is_live = has_alice;
 	list[2].is_live = has_bob;
+	sl_client_ends_fill(ends[at_snapshot % 2], list, NB_FIXED + nb_crowd);
 	*s = (struct sl_snapshot){ .generation = at_snapshot,
 				   .clients = list,
+				   .ends = ends[at_snapshot % 2],
 				   .nb_clients = NB_FIXED + nb_crowd,
 				   .plain = plain };
 	if (has_alice)
@@ -257,6 +261,8 @@ wg_begin(void)
 			     .prefix_bits = 24,
 			     .mtu_bytes = 1500 } },
 		.wireguard_port = POP_PORT,
+		.tunnel_port_first = TUNNEL_PORT,
+		.tunnel_port_last = TUNNEL_PORT,
 		.wireguard_mtu = 1420,
 		.nb_resolvers = 1,
 		.resolvers = { packet_ip(RESOLVER) },
@@ -402,7 +408,7 @@ wg_queue(struct wg_device *d, const struct wg_datagram *datagram)
 				    .destination = POP,
 				    .protocol = IPPROTO_UDP,
 				    .source_port = d->port,
-				    .destination_port = POP_PORT,
+				    .destination_port = d->is_at_tunnel ? TUNNEL_PORT : POP_PORT,
 				    .tos = d->tos,
 				    .payload = datagram->bytes,
 				    .payload_bytes = datagram->nb_bytes };
@@ -436,7 +442,7 @@ wg_carry_out(struct wg_device *d, struct sl_peer_output *out)
 			wg_send(d, &datagram);
 			break;
 		case SL_PEER_INSTALL:
-			k = aligned_alloc(64, RTE_ALIGN(sl_keypair_bytes(1), 64));
+			k = aligned_alloc(64, sl_keypair_bytes(e->key.cipher, 1));
 			CU_ASSERT_PTR_NOT_NULL_FATAL(k);
 			sl_keypair_init(k, &e->key, engine);
 			free(d->keys[k->local_index % WG_KEYS]);
@@ -476,7 +482,8 @@ wg_seal(struct wg_device *d, struct wg_datagram *out, const void *packet, size_t
 		memcpy(out->bytes + 16, packet, nb_bytes);
 	CU_ASSERT_FATAL(sl_keypair_take_counter(d->sealing, 0, &counter));
 	sl_keypair_header_wireguard(out->bytes, d->sealing->remote_index, counter);
-	op = (struct sl_aead_op){ .key = &d->sealing->seal_key,
+	op = (struct sl_aead_op){ .key = sl_keypair_seal_key(d->sealing, 0),
+				  .cipher = d->sealing->cipher,
 				  .data = out->bytes + 16,
 				  .tag = out->bytes + 16 + padded,
 				  .nb_bytes = (uint32_t)padded };
@@ -557,7 +564,8 @@ open_data(struct wg_device *d, struct wg_datagram *in)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
 	CU_ASSERT_EQUAL_FATAL(k->local_index, sl_get32le(in->bytes + 4));
 	CU_ASSERT_FATAL(in->nb_bytes >= 32);
-	op = (struct sl_aead_op){ .key = &k->open_key,
+	op = (struct sl_aead_op){ .key = sl_keypair_open_key(k),
+				  .cipher = k->cipher,
 				  .data = in->bytes + 16,
 				  .tag = in->bytes + in->nb_bytes - 16,
 				  .nb_bytes = (uint32_t)in->nb_bytes - 32 };

@@ -24,6 +24,7 @@ struct wg_device {
 	char inner_text[INET_ADDRSTRLEN]; // of a crowd's, where `inner` points to
 	uint16_t port; // UDP, where it sends from
 	uint8_t tos; // of its datagrams as they arrive
+	bool is_at_tunnel; // it sends to where connectors do
 	bool has_psk;
 	struct sl_noise_private_key key;
 	struct sl_noise_shared_key psk;

@@ -14,7 +14,6 @@
 #include <sluice/proto/keypair.h>
 
 #define HEADER_BYTES sizeof(struct sl_wire_data)
-#define FIRST_KEYS   8u // of a burst; the AEAD asks for the rest while it works on these
 
 enum edge { SHORT, NO_SESSION, BAD_LANE, EXPIRED, REPLAYED, FORGED, HANDOVER, RECORDS, EDGE_COUNT };
 
@@ -48,7 +47,8 @@ tunnel_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening *o)
 		return SHORT;
 	wire = rte_pktmbuf_mtod_offset(m, const struct sl_wire_data *, at);
 	o->keypair = sl_sessions_keypair(w->sessions, sl_get32(wire->receiver_be));
-	if (o->keypair == NULL || o->keypair->local_index != sl_get32(wire->receiver_be))
+	if (o->keypair == NULL || o->keypair->local_index != sl_get32(wire->receiver_be) ||
+	    o->keypair->client != 0)
 		return NO_SESSION;
 	o->lane = sl_get16(wire->lane_be);
 	o->counter = sl_get64(wire->counter_be);
@@ -81,34 +81,27 @@ wire_of(struct rte_mbuf *m)
 // the keypair stands udp_input has asked for. Nothing here is believed; a cut datagram's octets beyond its
 // end are in its buffer.
 static inline void
-prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m, bool is_among_first)
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct sl_wire_data *wire = wire_of(m);
-	const struct sl_keypair *keypair = sl_sessions_keypair(
-		w->sessions, sl_get32(wire->receiver_be)
-	);
-	const struct sl_keypair_lane *lane;
+	struct sl_keypair *keypair = sl_sessions_keypair(w->sessions, sl_get32(wire->receiver_be));
 
 	if (keypair == NULL)
 		return;
-	lane = &keypair->lanes[sl_get16(wire->lane_be) % SL_WIRE_MAX_LANES];
-	rte_prefetch0(&keypair->local_index);
-	rte_prefetch0_write(lane);
-	rte_prefetch0_write(
-		&lane->replay_words[sl_get64(wire->counter_be) / 64 % SL_LANE_REPLAY_WORDS]
-	);
-	if (is_among_first)
-		sl_aead_key_prefetch(&keypair->open_key);
+	rte_prefetch0(keypair);
+	rte_prefetch0_write(&keypair->lanes[sl_get16(wire->lane_be) % SL_WIRE_MAX_LANES]);
 }
 
-// Known once the keypair is here: where the lane's peer is.
+// Known once the keypair is here: where the lane's peer is, and the schedule.
 static inline void
-prefetch_session(const struct sl_worker *w, const struct opening *o)
+prefetch_session(const struct sl_worker *w, const struct opening *o, const struct sl_aead_op *op)
 {
 	const struct sl_session *session = &w->sessions->sessions[o->keypair->session];
 
 	rte_prefetch0(session);
 	rte_prefetch0_write(&session->lanes[o->lane]);
+	if (op->cipher == SL_CIPHER_AES256_GCM)
+		sl_aead_key_prefetch(op->key);
 }
 
 static inline void
@@ -119,7 +112,7 @@ prepare(struct rte_mbuf *m, const struct opening *o, struct sl_aead_op *op)
 	uint32_t nb_bytes = (uint32_t
 	)(rte_pktmbuf_data_len(m) - at - HEADER_BYTES - SL_WIRE_TAG_BYTES);
 
-	*op = (struct sl_aead_op){ .key = &o->keypair->open_key,
+	*op = (struct sl_aead_op){ .key = sl_keypair_open_key(o->keypair),
 				   .data = wire + HEADER_BYTES,
 				   .tag = wire + HEADER_BYTES + nb_bytes,
 				   .aad = wire,
@@ -200,13 +193,13 @@ tunnel_open_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0, op = 0;
 
 	for (uint16_t i = 0; i < nb; i++)
-		prefetch_keypair(w, objs[i], i < FIRST_KEYS);
+		prefetch_keypair(w, objs[i]);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_open_precheck(w, objs[i], &openings[i]);
 		if (edge[i] != RECORDS)
 			continue;
-		prefetch_session(w, &openings[i]);
-		prepare(objs[i], &openings[i], &ops[nb_ops++]);
+		prepare(objs[i], &openings[i], &ops[nb_ops]);
+		prefetch_session(w, &openings[i], &ops[nb_ops++]);
 	}
 	w->aead->ops->open(w->aead, ops, nb_ops);
 	for (uint16_t i = 0; i < nb; i++) {

@@ -21,17 +21,11 @@ struct opening {
 static inline void
 ahead_keypair(const struct sl_worker *w, struct opening *o)
 {
-	struct sl_keypair_lane *lane;
-
 	o->keypair = sl_sessions_keypair(w->sessions, o->index);
 	if (unlikely(o->keypair == NULL))
 		return;
-	lane = &o->keypair->lanes[0];
-	rte_prefetch0(&o->keypair->local_index);
-	rte_prefetch0(&o->keypair->open_key.expanded);
-	rte_prefetch0(&o->keypair->open_key.cipher);
-	rte_prefetch0_write(&lane->replay);
-	rte_prefetch0_write(&lane->replay_words[o->counter / 64 % SL_LANE_REPLAY_WORDS]);
+	rte_prefetch0(o->keypair);
+	rte_prefetch0_write(&o->keypair->lanes[0]);
 }
 
 static inline void
@@ -40,15 +34,8 @@ ahead_session(const struct sl_worker *w, struct opening *o)
 	if (unlikely(o->keypair == NULL))
 		return;
 	o->session = &w->sessions->sessions[o->keypair->session];
-	rte_prefetch0(o->session);
 	rte_prefetch0_write(&o->session->lanes[w->idx]);
-}
-
-static inline void
-ahead_client(const struct sl_worker *w, const struct opening *o)
-{
-	if (likely(o->keypair != NULL))
-		rte_prefetch0(&w->snapshot->clients[o->session->client]);
+	rte_prefetch0(&w->snapshot->ends[o->keypair->client]);
 }
 
 static inline void
@@ -60,7 +47,4 @@ wireguard_open_ahead(const struct sl_worker *w, struct opening *openings, uint16
 	for (uint16_t i = 0; i < nb; i++)
 		if (likely(openings[i].is_located))
 			ahead_session(w, &openings[i]);
-	for (uint16_t i = 0; i < nb; i++)
-		if (likely(openings[i].is_located))
-			ahead_client(w, &openings[i]);
 }

@@ -74,13 +74,13 @@ wireguard_inner(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct sl_meta *meta = sl_meta(m);
-	const struct sl_client *client;
+	const struct sl_client_end *client;
 	rte_edge_t edge;
 
 	if (unlikely(meta->client >= w->snapshot->nb_clients))
 		return SL_WG_INNER_REVOKED;
-	client = &w->snapshot->clients[meta->client];
-	if (unlikely(!client->is_live || client->session != meta->session))
+	client = &w->snapshot->ends[meta->client];
+	if (unlikely(client->session != meta->session))
 		return SL_WG_INNER_REVOKED;
 	if (rte_pktmbuf_data_len(m) == 0)
 		return SL_WG_INNER_KEEPALIVE;

@@ -76,13 +76,10 @@ wireguard_open_precheck(struct sl_worker *w, struct rte_mbuf *m, struct opening 
 
 	if (unlikely(o->keypair == NULL || o->keypair->local_index != o->index))
 		return wireguard_is_news(w, m) ? PUNT : NO_SESSION;
-	if (unlikely(
-		    atomic_load_explicit(&o->session->kind, memory_order_relaxed) !=
-		    SL_SESSION_CLIENT
-	    ))
+	if (unlikely(o->keypair->client == SL_NO_CLIENT))
 		return NO_SESSION;
 	if (o->keypair->worker != w->idx) {
-		meta->worker = (uint8_t)o->keypair->worker;
+		meta->worker = o->keypair->worker;
 		meta->stage = SL_STAGE_WIREGUARD;
 		return HANDOVER;
 	}
@@ -106,7 +103,7 @@ prepare(struct rte_mbuf *m, const struct opening *o, struct sl_aead_op *op)
 	)(rte_pktmbuf_mtod(m, uint8_t *) + rte_pktmbuf_data_len(m) - wire - HEADER_BYTES -
 	  SL_AEAD_TAG_BYTES);
 
-	*op = (struct sl_aead_op){ .key = &o->keypair->open_key,
+	*op = (struct sl_aead_op){ .key = sl_keypair_open_key(o->keypair),
 				   .cipher = o->keypair->cipher,
 				   .data = wire + HEADER_BYTES,
 				   .tag = wire + HEADER_BYTES + nb_bytes,
@@ -174,7 +171,7 @@ wireguard_open_finish(
 	e->opened_pkts += op->nb_bytes != 0;
 	e->opened_empty_pkts += op->nb_bytes == 0;
 	meta->session = o->keypair->session;
-	meta->client = o->session->client;
+	meta->client = o->keypair->client;
 	meta->port = SL_PORT_WIREGUARD;
 	rte_pktmbuf_adj(m, (uint16_t)(op->data - rte_pktmbuf_mtod(m, uint8_t *)));
 	sl_buffer_trim(m, SL_AEAD_TAG_BYTES);

@@ -70,7 +70,7 @@ flow_return_verdict(struct sl_worker *w, struct rte_mbuf *m)
 		return sl_flow_answer_unknown(m, &rec) ? ANSWER : STALE;
 	if (unlikely(!sl_flow_is_admitted(w, f)))
 		return REVOKED;
-	rte_prefetch0(&w->snapshot->clients[f->pop.client]); // client_output reads it
+	rte_prefetch0(&w->snapshot->ends[f->pop.client]); // client_output reads it
 	describe(f, &out);
 	if (unlikely(!sl_flow_body_is_sound(rec.nb_bytes, out.protocol)))
 		return SHORT;

@@ -12,7 +12,6 @@
 #define HEADER_BYTES sizeof(struct sl_wire_data)
 #define OUTER_TTL    64u
 #define OUTER_BYTES  (sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
-#define FIRST_KEYS   8u // of a burst; the AEAD asks for the rest while it works on these
 
 enum edge { NO_KEY, KEY_USED_UP, NO_ENDPOINT, NO_ROOM, OUTPUT, EDGE_COUNT };
 
@@ -47,7 +46,7 @@ tunnel_seal_prepare(struct sl_worker *w, struct rte_mbuf *m, struct sl_aead_op *
 	if (!sl_keypair_take_counter(keypair, meta->lane, &counter))
 		return KEY_USED_UP;
 	header = (uint8_t *)rte_pktmbuf_prepend(m, HEADER_BYTES);
-	*op = (struct sl_aead_op){ .key = &keypair->seal_key,
+	*op = (struct sl_aead_op){ .key = sl_keypair_seal_key(keypair, meta->lane),
 				   .data = header + HEADER_BYTES,
 				   .tag = sl_buffer_append(m, SL_WIRE_TAG_BYTES),
 				   .aad = header,
@@ -56,6 +55,8 @@ tunnel_seal_prepare(struct sl_worker *w, struct rte_mbuf *m, struct sl_aead_op *
 				   .cipher = keypair->cipher };
 	sl_keypair_header(header, keypair->remote_index, meta->lane, counter);
 	sl_keypair_nonce(op->nonce, meta->lane, counter);
+	if (op->cipher == SL_CIPHER_AES256_GCM)
+		sl_aead_key_prefetch(op->key);
 	return OUTPUT;
 }
 
@@ -92,7 +93,7 @@ tunnel_seal_address(struct sl_worker *w, struct rte_mbuf *m)
 // The keypair's own line and its lane's, for all of a burst at once: each packet may be of another
 // session, and waiting for them one by one costs more than sealing.
 static inline void
-prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m, bool is_among_first)
+prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct sl_meta *meta = sl_meta(m);
 	const struct sl_keypair *keypair = atomic_load_explicit(
@@ -101,10 +102,8 @@ prefetch_keypair(const struct sl_worker *w, struct rte_mbuf *m, bool is_among_fi
 
 	if (keypair == NULL)
 		return;
-	rte_prefetch0(&keypair->local_index);
+	rte_prefetch0(keypair);
 	rte_prefetch0_write(&keypair->lanes[meta->lane]);
-	if (is_among_first)
-		sl_aead_key_prefetch(&keypair->seal_key);
 }
 
 static void
@@ -116,7 +115,7 @@ tunnel_seal_burst(struct rte_graph *graph, struct rte_node *node, void **objs, u
 	uint16_t nb_ops = 0;
 
 	for (uint16_t i = 0; i < nb; i++)
-		prefetch_keypair(w, objs[i], i < FIRST_KEYS);
+		prefetch_keypair(w, objs[i]);
 	for (uint16_t i = 0; i < nb; i++) {
 		edge[i] = (rte_edge_t)tunnel_seal_prepare(w, objs[i], &ops[nb_ops]);
 		nb_ops = (uint16_t)(nb_ops + (edge[i] == OUTPUT));

@@ -44,18 +44,19 @@ owner_of(
 
 // A keypair that we asked for says where the peer answered.
 static void
-adopt(struct sl_worker *w, struct sl_lane_endpoint *e, const struct sl_keypair *keypair)
+adopt(struct sl_worker *w, struct sl_lane_endpoint *e, struct sl_keypair *keypair)
 {
+	const struct sl_keypair_place *place = sl_keypair_place(keypair);
 	const struct sl_route *route;
 
 	e->index = keypair->local_index;
-	if (keypair->remote_be == 0)
+	if (place->remote_be == 0)
 		return;
-	route = sl_net_route(w->net, keypair->remote_be);
-	e->remote = keypair->remote_be;
-	e->local = keypair->local_be;
-	e->remote_port = keypair->remote_port_be;
-	e->local_port = keypair->local_port_be;
+	route = sl_net_route(w->net, place->remote_be);
+	e->remote = place->remote_be;
+	e->local = place->local_be;
+	e->remote_port = place->remote_port_be;
+	e->local_port = place->local_port_be;
 	e->mtu_bytes = route == NULL ? 0 : w->net->ports[route->port].mtu_bytes;
 }
 

@@ -3,6 +3,7 @@
 // On entry the mbuf is a finished IPv4 packet at L3 for meta->client, or an empty one, a keepalive of
 // the session thread's. On exit it is an outer IPv4/UDP packet at L3. A packet for a key that
 // another worker owns goes there first. DF is set: WireGuard leaves no fragmentation to the underlay.
+#include "../5-egress/ip4_output.h"
 #include "wireguard_key.h"
 #include "wireguard_keyless.h"
 #include "wireguard_session.h"
@@ -94,7 +95,7 @@ wireguard_seal_wrap(
 		return KEY_USED_UP;
 	memset(sl_buffer_append(m, behind), 0, behind);
 	header = (uint8_t *)rte_pktmbuf_prepend(m, HEADER_BYTES);
-	*op = (struct sl_aead_op){ .key = &keypair->seal_key,
+	*op = (struct sl_aead_op){ .key = sl_keypair_seal_key(keypair, 0),
 				   .cipher = keypair->cipher,
 				   .data = header + HEADER_BYTES,
 				   .tag = header + HEADER_BYTES + padded,
@@ -140,8 +141,7 @@ wireguard_seal_prepare(
 		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
 
 		// As ip4_output does for those who come without WireGuard.
-		ip->hdr_checksum = 0;
-		ip->hdr_checksum = (uint16_t)~sl_sum(ip, sizeof(*ip));
+		ip4_output_checksum(ip);
 		s->ecn = ip->type_of_service & 3;
 	}
 	return wireguard_seal_wrap(

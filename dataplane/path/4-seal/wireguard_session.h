@@ -15,7 +15,7 @@ session_of(struct sl_worker *w, const struct sl_meta *meta)
 
 	if (unlikely(meta->client >= w->snapshot->nb_clients))
 		return NULL;
-	id = w->snapshot->clients[meta->client].session;
+	id = w->snapshot->ends[meta->client].session;
 	if (unlikely(id >= w->sessions->nb_sessions))
 		return NULL;
 	return &w->sessions->sessions[id];
@@ -43,9 +43,7 @@ ahead_keypair(struct sl_worker *w, struct rte_mbuf *m)
 	k = atomic_load_explicit(&session->current, memory_order_acquire);
 	if (unlikely(k == NULL))
 		return;
-	rte_prefetch0(&k->local_index);
-	rte_prefetch0(&k->seal_key.expanded);
-	rte_prefetch0(&k->seal_key.cipher);
+	rte_prefetch0(k);
 	rte_prefetch0_write(&k->lanes[0]);
 }
 
@@ -54,7 +52,7 @@ wireguard_seal_ahead(struct sl_worker *w, struct rte_mbuf *const *packets, uint1
 {
 	for (uint16_t i = 0; i < nb; i++)
 		if (likely(sl_meta(packets[i])->client < w->snapshot->nb_clients))
-			rte_prefetch0(&w->snapshot->clients[sl_meta(packets[i])->client]);
+			rte_prefetch0(&w->snapshot->ends[sl_meta(packets[i])->client]);
 	for (uint16_t i = 0; i < nb; i++)
 		ahead_session(w, packets[i]);
 	for (uint16_t i = 0; i < nb; i++)

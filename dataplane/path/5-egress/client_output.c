@@ -69,8 +69,12 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	const struct sl_meta *meta = sl_meta(m);
+	uint32_t session;
 
-	if (unlikely(meta->client >= w->snapshot->nb_clients || meta->client == SL_NO_CLIENT))
+	if (unlikely(meta->client >= w->snapshot->nb_clients))
+		return NO_CLIENT;
+	session = w->snapshot->ends[meta->client].session;
+	if (unlikely(session == SL_CLIENT_GONE))
 		return NO_CLIENT;
 	if (unlikely(!is_showable(w, meta, ip->src_addr)))
 		return LEAK;
@@ -88,9 +92,7 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 			rte_be_to_cpu_16(ip->total_length) -
 				(uint32_t)(sizeof(*ip) + sizeof(struct rte_udp_hdr))
 		);
-	if (w->snapshot->clients[meta->client].session != SL_NO_SESSION)
-		return WIREGUARD;
-	return PLAIN;
+	return session == SL_NO_SESSION ? PLAIN : WIREGUARD;
 }
 
 static uint16_t

@@ -157,7 +157,8 @@ device_seal(struct device *d, const void *packet, uint32_t nb_bytes)
 		return;
 	if (nb_bytes != 0)
 		memcpy(wire + HEADER_BYTES, packet, nb_bytes);
-	op = (struct sl_aead_op){ .key = &d->sealing->seal_key,
+	op = (struct sl_aead_op){ .key = sl_keypair_seal_key(d->sealing, 0),
+				  .cipher = d->sealing->cipher,
 				  .data = wire + HEADER_BYTES,
 				  .tag = wire + HEADER_BYTES + padded,
 				  .nb_bytes = padded };
@@ -173,7 +174,7 @@ device_install(struct device *d, const struct sl_transport_key *key)
 	struct sl_keypair **slot = &d->keys[key->local_index % DEVICE_KEYS];
 
 	if (*slot == NULL)
-		*slot = sl_bench_memory(RTE_ALIGN(sl_keypair_bytes(1), 64));
+		*slot = sl_bench_memory(sl_keypair_bytes(key->cipher, 1));
 	sl_keypair_init(*slot, key, all.engine);
 }
 
@@ -234,7 +235,8 @@ take_data(struct device *d, struct load_udp *u, uint32_t *nb_bytes)
 	if (u->payload_bytes < SL_WG_DATA_MIN_BYTES || k == NULL ||
 	    k->local_index != sl_get32le(u->payload + 4))
 		return NULL;
-	op = (struct sl_aead_op){ .key = &k->open_key,
+	op = (struct sl_aead_op){ .key = sl_keypair_open_key(k),
+				  .cipher = k->cipher,
 				  .data = u->payload + HEADER_BYTES,
 				  .tag = u->payload + u->payload_bytes - SL_AEAD_TAG_BYTES,
 				  .nb_bytes = u->payload_bytes - SL_WG_DATA_MIN_BYTES };

@@ -50,11 +50,18 @@ fill(void *p, size_t nb_bytes)
 	memcpy(at, &r, nb_bytes);
 }
 
+// Of the key with this number.
+static uint8_t
+cipher_of(unsigned key)
+{
+	return key & 1 ? SL_CIPHER_AES256_GCM : SL_CIPHER_CHACHA20_POLY1305;
+}
+
 static void
 make_keys(void)
 {
 	for (unsigned i = 0; i < NB_KEYS; i++) {
-		enum sl_cipher cipher = i & 1 ? SL_CIPHER_AES256_GCM : SL_CIPHER_CHACHA20_POLY1305;
+		enum sl_cipher cipher = cipher_of(i);
 		uint8_t raw[SL_AEAD_KEY_BYTES];
 
 		fill(raw, sizeof(raw));
@@ -91,7 +98,7 @@ point(struct sl_aead_op *op, struct packet *packet, const struct sl_aead_key *ke
 	op->data = packet->data;
 	op->tag = packet->tag;
 	op->aad = packet->aad;
-	op->key = key;
+	op->key = key->expanded;
 }
 
 // Small packets as often as large, so that short tails of every length meet often.
@@ -122,6 +129,7 @@ one_batch(unsigned e, unsigned nb)
 		unsigned k = (unsigned)(rnd() % NB_KEYS);
 
 		our_ops[i] = (struct sl_aead_op){
+			.cipher = cipher_of(k),
 			.nb_bytes = random_length(),
 			.nb_aad_bytes = (uint32_t)(rnd() % (MAX_AAD + 1)),
 		};
@@ -184,14 +192,15 @@ test_huge(void)
 		memcpy(a, p, sizeof(p));
 		memcpy(b, p, sizeof(p));
 		for (unsigned i = 0; i < 3; i++) {
-			x[i] = (struct sl_aead_op){ .key = &our_keys[e][k / 2],
+			x[i] = (struct sl_aead_op){ .key = our_keys[e][k / 2].expanded,
+						    .cipher = cipher_of(k / 2),
 						    .data = a[i],
 						    .tag = tags[i],
 						    .aad = p[0],
 						    .nb_bytes = lengths[i],
 						    .nb_aad_bytes = 16 * i };
 			y[i] = x[i];
-			y[i].key = &their_keys[k / 2];
+			y[i].key = their_keys[k / 2].expanded;
 			y[i].data = b[i];
 			y[i].tag = tags[3 + i];
 		}
@@ -212,7 +221,8 @@ test_tag_bits(void)
 
 	for (unsigned n = 0; n < 4 * 128; n++) {
 		unsigned e = n / 256, bit = n % 128;
-		struct sl_aead_op op = { .key = &our_keys[e][n / 128 % 2],
+		struct sl_aead_op op = { .key = our_keys[e][n / 128 % 2].expanded,
+					 .cipher = cipher_of(n / 128 % 2),
 					 .data = data,
 					 .tag = tag,
 					 .aad = data,
@@ -235,7 +245,8 @@ test_changed_input(void)
 	for (unsigned n = 0; n < 4 * 3; n++) {
 		unsigned e = n & 1, what = n / 4;
 		uint8_t tag[16];
-		struct sl_aead_op op = { .key = &our_keys[e][n / 2 % 2],
+		struct sl_aead_op op = { .key = our_keys[e][n / 2 % 2].expanded,
+					 .cipher = cipher_of(n / 2 % 2),
 					 .data = data,
 					 .tag = tag,
 					 .aad = aad,
@@ -277,7 +288,8 @@ guard_round(uint8_t *pages[3], bool at_end)
 	for (uint32_t n = 0; n < 1200; n++) {
 		uint32_t nb = n / 4, nb_aad = n % 70;
 		struct sl_aead_op op = {
-			.key = &our_keys[n & 1][n / 2 % 2],
+			.key = our_keys[n & 1][n / 2 % 2].expanded,
+			.cipher = cipher_of(n / 2 % 2),
 			.data = at_end ? pages[0] + page - nb : pages[0],
 			.tag = at_end ? pages[1] + page - 16 : pages[1],
 			.aad = at_end ? pages[2] + page - nb_aad : pages[2],
@@ -320,9 +332,11 @@ guard_batch(uint8_t *pages[GUARDED][3], unsigned e, unsigned round)
 	for (unsigned i = 0; i < nb; i++) {
 		uint32_t nb_bytes = (uint32_t)(rnd() % (rnd() & 1 ? page : 130));
 		uint32_t nb_aad = (uint32_t)(rnd() % (MAX_AAD + 1));
+		unsigned k = (unsigned)(rnd() % NB_KEYS);
 
 		ops[i] = (struct sl_aead_op){
-			.key = &our_keys[e][rnd() % NB_KEYS],
+			.key = our_keys[e][k].expanded,
+			.cipher = cipher_of(k),
 			.data = pages[i][0] + page - nb_bytes,
 			.tag = pages[i][1] + page - 16,
 			.aad = pages[i][2] + page - nb_aad,

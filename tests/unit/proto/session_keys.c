@@ -128,12 +128,12 @@ test_weak_keys(void)
 static struct sl_keypair *
 some_keypair(struct sl_transport_key *t)
 {
-	struct sl_keypair *k = aligned_alloc(64, sl_keypair_bytes(t->nb_lanes));
+	struct sl_keypair *k = aligned_alloc(64, sl_keypair_bytes(t->cipher, t->nb_lanes));
 	struct sl_aead *engine = sl_aead_openssl_create();
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(k);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(engine);
-	memset(k, 0xff, sl_keypair_bytes(t->nb_lanes));
+	memset(k, 0xff, sl_keypair_bytes(t->cipher, t->nb_lanes));
 	sl_keypair_init(k, t, engine);
 	sl_aead_openssl_destroy(engine);
 	return k;

@@ -13,6 +13,7 @@
 #include <sluice/proto/wire.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct sl_keypair; // proto/keypair.h
@@ -104,17 +105,21 @@ struct sl_session {
 	uint32_t weight; // PoP: share of new flows
 	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
 	atomic_uint_fast64_t established_ns;
-	char name[64]; // of the peer, from the configuration
 	bool has_tickets; // peer knows TICKET and REOPEN
 	bool knows_df; // peer knows SL_RECORD_ODD_DF
-	struct sl_preference
-		preference; // PoP: who gets new flows; on a connector, what its PoPs say
-	uint8_t public_key[32]; // tunnel: of the peer
 
+	// Beside what sealing to the session reads: two lines, one place.
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
 	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
 	struct sl_lane_port ports[SL_WIRE_MAX_LANES]; // likewise
+
+	struct sl_preference
+		preference; // PoP: who gets new flows; on a connector, what its PoPs say
+	// session thread: rw, seldom read.
+	char name[64]; // of the peer, from the configuration
+	uint8_t public_key[32]; // tunnel: of the peer
 } __rte_cache_aligned;
+static_assert(offsetof(struct sl_session, lanes) == RTE_CACHE_LINE_SIZE, "one line before lane 0");
 
 static_assert(SL_WIRE_MAX_LANES >= 64, "a client's session has a lane for each worker");
 

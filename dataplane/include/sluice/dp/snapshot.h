@@ -15,16 +15,30 @@ struct sl_addresses; // dns/addresses.h
 
 struct sl_client {
 	bool is_live; // false: revoked, keep refusing
+	uint8_t prefix_bits;
 	uint16_t tenant;
 	uint32_t session; // WireGuard: session id; SL_NO_SESSION for plain access
-	uint64_t groups; // bit per group of the tenant
-	uint64_t mark; // keyed hash of its name and key: the same client's after a restart
 	rte_be32_t address; // WireGuard: inner address; plain: prefix
-	uint8_t prefix_bits;
 	uint16_t port; // plain: port index
 	uint16_t vlan;
+	uint64_t groups; // bit per group of the tenant
+	uint64_t mark; // keyed hash of its name and key: the same client's after a restart
 	const char *name; // owned by the snapshot
 };
+
+// What each packet of a client is held to, apart from the rest so that those of thousands of clients stand
+// in few lines.
+struct sl_client_end {
+	uint32_t session; // as above; SL_CLIENT_GONE: not live
+	rte_be32_t address;
+};
+
+#define SL_CLIENT_GONE (UINT32_MAX - 1)
+
+// Fill `ends` from as many clients, before the snapshot is shown to workers.
+void sl_client_ends_fill(
+	struct sl_client_end *ends, const struct sl_client *clients, uint32_t nb_clients
+);
 
 // What may be used, 0 in any: no limit but the node's tables (half_open: see quota.h).
 struct sl_limits {
@@ -59,6 +73,7 @@ struct sl_plain_clients; // longest-prefix table (port, VLAN, source) -> client 
 struct sl_snapshot {
 	uint32_t generation; // of the policy; bumped by policy changes alone
 	const struct sl_client *clients; // by client id
+	const struct sl_client_end *ends; // the same clients
 	uint32_t nb_clients;
 	const struct sl_tenant *tenants; // by tenant id
 	uint16_t nb_tenants;

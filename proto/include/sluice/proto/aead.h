@@ -17,13 +17,13 @@ enum sl_cipher {
 #define SL_AEAD_KEY_BYTES   32u
 #define SL_AEAD_TAG_BYTES   16u
 #define SL_AEAD_NONCE_BYTES 12u
-// sizeof(struct gcm_key_data) of ipsec-mb 1.3 is 1008; ChaCha needs 32. Cache-line multiple.
+// sizeof(struct gcm_key_data) of ipsec-mb 1.3 is 1008. Cache-line multiple.
 #define SL_AEAD_EXPANDED_BYTES 1024u
 
-// An expanded key. Secret: wipe with sl_wipe() when the keypair dies.
+// An expanded key. Secret: wipe with sl_wipe() when the keypair dies. One of ChaCha20-Poly1305 is its 32 raw
+// octets, whatever the engine, and so may stand elsewhere, 16-octet aligned, where nothing else is cold.
 struct sl_aead_key {
-	uint8_t expanded[SL_AEAD_EXPANDED_BYTES] __attribute__((aligned(64)));
-	enum sl_cipher cipher;
+	uint8_t expanded[SL_AEAD_EXPANDED_BYTES];
 } __attribute__((aligned(64)));
 
 // Messages one key may seal before it must be replaced (with the wide margin of 2^48 for both
@@ -35,7 +35,7 @@ struct sl_aead_key {
 // One packet of a batch. Sealing and opening are in place: `data` holds `nb_bytes` of plain- or
 // ciphertext, `tag` is where the 16 tag octets are written (seal) or read (open).
 struct sl_aead_op {
-	const struct sl_aead_key *key;
+	const uint8_t *key; // expanded
 	uint8_t *data;
 	uint8_t *tag;
 	const uint8_t *aad;
@@ -43,7 +43,7 @@ struct sl_aead_op {
 	uint32_t nb_aad_bytes; // 0 for WireGuard, 16 for the tunnel
 	uint8_t nonce[SL_AEAD_NONCE_BYTES];
 	bool authentic; // open: set by the engine; seal: true
-	uint8_t cipher; // enum sl_cipher of `key`, or 0: read it there, which a cold key makes slow
+	uint8_t cipher; // enum sl_cipher that `key` was expanded for
 };
 
 struct sl_aead; // engine, one per thread
@@ -66,14 +66,14 @@ struct sl_aead {
 	const struct sl_aead_ops *ops;
 };
 
-// Ask for the lines of a key that a short packet reads, before the engine does for those further on.
+// Ask for the lines of an AES key that a short packet reads, before the engine does for those further on.
 static inline void
-sl_aead_key_prefetch(const struct sl_aead_key *key)
+sl_aead_key_prefetch(const uint8_t *expanded)
 {
 	for (unsigned i = 0; i < 4; i++)
-		__builtin_prefetch(key->expanded + i * 64); // round keys
-	__builtin_prefetch(key->expanded + SL_AEAD_EXPANDED_BYTES - 128);
-	__builtin_prefetch(key->expanded + SL_AEAD_EXPANDED_BYTES - 64); // powers of the hash key
+		__builtin_prefetch(expanded + i * 64); // round keys
+	__builtin_prefetch(expanded + SL_AEAD_EXPANDED_BYTES - 128);
+	__builtin_prefetch(expanded + SL_AEAD_EXPANDED_BYTES - 64); // powers of the hash key
 }
 
 // Overwrite secrets; never optimised away.

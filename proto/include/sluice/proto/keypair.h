@@ -12,6 +12,10 @@
 //                  sl_replay_commit and sl_keypair_confirm.
 // A WireGuard client's keypair has one lane, which belongs to the worker named here, and the _wireguard
 // forms of header and nonce.
+//
+// Packets of thousands of keypairs may follow one another, so what one of them needs stands close
+// together: beside the header the key of ChaCha20-Poly1305 to open with, beside a lane's counter the one
+// to seal with. What is seldom read and schedules of AES, which are longer, follow the lanes.
 #pragma once
 
 #include <assert.h>
@@ -45,28 +49,34 @@ struct sl_transport_key {
 
 // One lane of one keypair: its owner's alone.
 struct sl_keypair_lane {
+	uint8_t chacha_seal[SL_AEAD_KEY_BYTES]; // the same in every lane; AES: zero
 	uint64_t next_counter; // to seal with
 	struct sl_replay replay;
 	uint64_t replay_words[SL_LANE_REPLAY_WORDS];
 } __attribute__((aligned(64)));
+static_assert(offsetof(struct sl_keypair_lane, replay_words) <= 64, "one line, in order");
+
+// WireGuard, network order: where the peer answered us, and at which address of ours; 0: it was the peer
+// that asked, and its first datagram will say.
+struct sl_keypair_place {
+	uint32_t remote_be, local_be;
+	uint16_t remote_port_be, local_port_be;
+} __attribute__((aligned(64)));
 
 struct sl_keypair {
 	// Written before publication, read by workers.
-	struct sl_aead_key seal_key;
-	struct sl_aead_key open_key;
+	uint8_t chacha_open[SL_AEAD_KEY_BYTES]; // AES: zero
+	uint64_t created_ns;
 	uint32_t local_index; // we receive under it
 	uint32_t remote_index; // we send to it
-	uint32_t session; // id; set by whoever publishes the keypair
-	uint16_t nb_lanes;
+	// Set by whoever publishes the keypair.
+	uint32_t session; // id
+	uint32_t client; // WireGuard: whose session it is; 0: a tunnel
 	uint16_t peer_workers;
-	uint64_t created_ns;
+	uint8_t worker; // WireGuard: the one that seals and opens
+	uint8_t nb_lanes;
+	uint8_t cipher; // enum sl_cipher
 	bool is_initiator;
-	uint8_t cipher; // enum sl_cipher, beside what is read anyway
-	uint16_t worker; // WireGuard: the one that opens and seals under it
-	// WireGuard, network order: where the peer answered us, and at which address of ours; 0: it was the
-	// peer that asked, and its first datagram will say.
-	uint32_t remote_be, local_be;
-	uint16_t remote_port_be, local_port_be;
 
 	// Set by the first worker that opens a datagram, read by the session thread and by workers: a
 	// responder may seal from then on.
@@ -74,9 +84,11 @@ struct sl_keypair {
 	// Set by a worker whose counter has come far, read by the session thread.
 	atomic_bool wants_rekey;
 
-	struct sl_keypair_lane lanes[]; // nb_lanes
+	// nb_lanes; a struct sl_keypair_place follows, and two struct sl_aead_key of AES
+	struct sl_keypair_lane lanes[];
 };
-static_assert(offsetof(struct sl_keypair, lanes) % 64 == 0, "lanes share no cache line");
+static_assert(offsetof(struct sl_keypair, lanes) == 64, "one line, and lanes share none");
+static_assert(SL_WIRE_MAX_LANES <= UINT8_MAX, "nb_lanes holds them");
 static_assert(sizeof(struct sl_keypair_lane) % 64 == 0, "lanes share no cache line");
 
 enum sl_keypair_verdict {
@@ -93,15 +105,45 @@ sl_keypair_recorder_fn(const struct sl_keypair *k, uint16_t lane, uint64_t first
 extern sl_keypair_recorder_fn *sl_keypair_recorder;
 #endif
 
-// Memory a keypair of `nb_lanes` needs, to be 64-octet aligned.
+// Memory a keypair needs, to be 64-octet aligned: a multiple of 64.
 static inline size_t
-sl_keypair_bytes(uint16_t nb_lanes)
+sl_keypair_bytes(enum sl_cipher cipher, uint16_t nb_lanes)
 {
-	return sizeof(struct sl_keypair) + nb_lanes * sizeof(struct sl_keypair_lane);
+	return sizeof(struct sl_keypair) + nb_lanes * sizeof(struct sl_keypair_lane) +
+		sizeof(struct sl_keypair_place) +
+		(cipher == SL_CIPHER_AES256_GCM ? 2 * sizeof(struct sl_aead_key) : 0);
 }
 
-// Fill `k`, of sl_keypair_bytes(t->nb_lanes) octets, from a finished handshake. Session thread,
-// before publication. `t` stays the caller's to wipe.
+// Set by whoever publishes the keypair.
+static inline struct sl_keypair_place *
+sl_keypair_place(struct sl_keypair *k)
+{
+	return (struct sl_keypair_place *)(void *)&k->lanes[k->nb_lanes];
+}
+
+// The schedules of an AES keypair: to open with, to seal with.
+static inline struct sl_aead_key *
+sl_keypair_aes(struct sl_keypair *k)
+{
+	return (struct sl_aead_key *)(void *)(sl_keypair_place(k) + 1);
+}
+
+// What an op of the AEAD takes to open with, and to seal with on `lane`.
+static inline const uint8_t *
+sl_keypair_open_key(struct sl_keypair *k)
+{
+	return k->cipher == SL_CIPHER_AES256_GCM ? sl_keypair_aes(k)[0].expanded : k->chacha_open;
+}
+
+static inline const uint8_t *
+sl_keypair_seal_key(struct sl_keypair *k, uint16_t lane)
+{
+	return k->cipher == SL_CIPHER_AES256_GCM ? sl_keypair_aes(k)[1].expanded
+						 : k->lanes[lane].chacha_seal;
+}
+
+// Fill `k`, of sl_keypair_bytes(t->cipher, t->nb_lanes) octets, from a finished handshake; at most
+// SL_WIRE_MAX_LANES. Session thread, before publication. `t` stays the caller's to wipe.
 void
 sl_keypair_init(struct sl_keypair *k, const struct sl_transport_key *t, struct sl_aead *engine);
 
@@ -222,6 +264,9 @@ sl_keypair_header_wireguard(uint8_t p[16], uint32_t remote_index, uint64_t count
 static inline void
 sl_keypair_wipe(struct sl_keypair *k)
 {
-	sl_wipe(&k->seal_key, sizeof(k->seal_key));
-	sl_wipe(&k->open_key, sizeof(k->open_key));
+	sl_wipe(k->chacha_open, sizeof(k->chacha_open));
+	for (unsigned i = 0; i < k->nb_lanes; i++)
+		sl_wipe(k->lanes[i].chacha_seal, sizeof(k->lanes[i].chacha_seal));
+	if (k->cipher == SL_CIPHER_AES256_GCM)
+		sl_wipe(sl_keypair_aes(k), 2 * sizeof(struct sl_aead_key));
 }
