@@ -349,6 +349,8 @@ make_sessions(struct bench_world *w)
 
 	w->pop.keypairs = need(w->size.nb_sessions, sizeof(struct sl_keypair *));
 	w->connector.keypairs = need(w->size.nb_sessions, sizeof(struct sl_keypair *));
+	atomic_store(&w->pop.sessions.tunnels_end, w->size.nb_sessions);
+	atomic_store(&w->connector.sessions.tunnels_end, w->size.nb_sessions);
 	for (uint32_t i = 0; i < w->size.nb_sessions; i++) {
 		struct sl_transport_key pop = { .cipher = w->size.cipher,
 						.local_index = 0xab000000u | i,

@@ -8,11 +8,14 @@ is_within(uint32_t address, uint32_t prefix, unsigned bits)
 	return (address ^ prefix) >> (32 - bits) == 0;
 }
 
-// The far end of a session.
+// The far end of a session: of a tunnel, since none but those come to a connector, and they come first.
 static bool
 is_underlay(const struct sl_worker *w, rte_be32_t address)
 {
-	for (uint32_t i = 0; i < w->sessions->nb_sessions; i++)
+	uint32_t end = atomic_load_explicit(&w->sessions->tunnels_end, memory_order_relaxed);
+	uint32_t nb = end == 0 ? w->sessions->nb_sessions : RTE_MIN(end, w->sessions->nb_sessions);
+
+	for (uint32_t i = 0; i < nb; i++)
 		if (w->sessions->sessions[i].lanes[0].remote == address)
 			return true;
 	return false;

@@ -13,7 +13,13 @@ MEMORY_MB = 1300
 FLAG_AT = 0.05
 # What tells one measurement from another; everything else in an object is a result.
 IDENTITY = ("bench", "path", "subject", "case", "frame_bytes", "bytes", "aad_bytes", "keys", "clients",
-            "flows", "names", "sessions", "burst")
+            "flows", "names", "sessions", "burst", "access")
+
+# What each program is run for: with its own defaults, and with clients that are WireGuard devices.
+RUNS = {
+    "path": ([], ["--wireguard", "--flows", "10000", "--clients", "1,10000", "--sessions", "1",
+                  "--names", ""]),
+}
 
 # plot: (title, x axis, field, what bench-path is told)
 SWEEPS = {
@@ -104,7 +110,7 @@ def draw(folder):
 
 
 def main(argv, text):
-    parser = argparse.ArgumentParser(usage=text, add_help=True)
+    parser = argparse.ArgumentParser(usage=text.replace("%", "%%"), add_help=True)
     for option in ("json", "quick", "lab", "nodes"):
         parser.add_argument(f"--{option}", action="store_true")
     for option in ("compare", "save", "plots", "only"):
@@ -125,7 +131,8 @@ def main(argv, text):
         else:
             for program in there:
                 if o.only in (None, program):
-                    objects += measure(program, ["--quick"] if o.quick else [])
+                    for words in RUNS.get(program, ([],)):
+                        objects += measure(program, (["--quick"] if o.quick else []) + words)
     if o.save:
         with open(o.save, "w") as f:
             f.write("[\n" + ",\n".join(json.dumps(x) for x in objects) + "\n]\n")

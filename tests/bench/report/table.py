@@ -4,8 +4,8 @@
 COLUMNS = {
     "path": [
         ("path", "path", "{:<18}"), ("bytes", "frame_bytes", "{:>5.0f}"),
-        ("clients", "clients", "{:>7.0f}"), ("flows", "flows", "{:>8.0f}"),
-        ("names", "names", "{:>6.0f}"), ("sess.", "sessions", "{:>5.0f}"),
+        ("clients", "clients", "{:>7.0f}"), ("access", "access", "{:>9}"),
+        ("flows", "flows", "{:>8.0f}"), ("names", "names", "{:>6.0f}"), ("sess.", "sessions", "{:>5.0f}"),
         ("burst", "burst", "{:>5.0f}"), ("rec/dg", "records_per_datagram", "{:>6.1f}"),
         ("cycles", "cycles_min", "{:>6.0f}"), ("median", "cycles_median", "{:>6.0f}"),
         ("floor", "aead_floor", "{:>6.0f}"), ("over", "overhead", "{:>6.0f}"),
