@@ -40,6 +40,7 @@ static unsigned nb_crowd;
 static struct sl_client clients[NB_FIXED + WG_CROWD_MAX];
 static struct sl_plain_clients *plain;
 static struct sl_snapshot snapshots[2];
+static struct sl_tenant tenant = { .name = "a" };
 static unsigned at_snapshot;
 
 static const char pop_conf
@@ -121,6 +122,8 @@ wg_configure(bool has_alice, bool has_bob)
 				   .clients = list,
 				   .ends = ends[at_snapshot % 2],
 				   .nb_clients = NB_FIXED + nb_crowd,
+				   .tenants = &tenant,
+				   .nb_tenants = 1,
 				   .plain = plain };
 	if (has_alice)
 		fill_peer(&peers[nb++], &alice, 1);

@@ -83,8 +83,9 @@ client_output_verdict(struct sl_worker *w, struct rte_mbuf *m)
 	// The answer to a question that came by TCP goes back by its connection.
 	if (unlikely(meta->stream != 0))
 		return STREAM;
-	// What the session thread answered counts like what a worker did (dns_answer).
-	if (unlikely(meta->stage == SL_STAGE_TO_CLIENT) &&
+	// What the session thread answered counts like what a worker did (dns_answer); other packets, which
+	// waited for a key, do not.
+	if (unlikely(meta->stage == SL_STAGE_TO_CLIENT) && sl_is_resolver(w->net, ip->src_addr) &&
 	    sl_tenant_of_client(w, meta->client)->client_limits.dns_bytes_per_s != 0)
 		sl_quota_dns_answered(
 			w,
