@@ -222,7 +222,6 @@ fill_clients(struct daemon *d, struct snapshot *s)
 			);
 		}
 	wireguard_fill(d, s);
-	sl_client_ends_fill(s->ends, s->clients, nb_ids);
 	s->dp.clients = s->clients;
 	s->dp.ends = s->ends;
 	s->dp.nb_clients = nb_ids;
@@ -357,6 +356,9 @@ fill(struct daemon *d, struct snapshot *s, struct sl_config_errors *errors)
 		ret = fill_pops(d, s);
 	if (ret == 0)
 		ret = wireguard_sessions(d, s);
+	// Now that every client has its session.
+	if (ret == 0)
+		sl_client_ends_fill(s->ends, s->clients, s->dp.nb_clients);
 	if (ret == 0)
 		mark_clients(s);
 	return ret == 0 ? fill_allow(d, s) : ret;
