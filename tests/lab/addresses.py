@@ -94,6 +94,7 @@ def refused_at_load(lab):
         expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
     finally:
         lab.set_config("pop", good)
+        lab.control("pop", "reload")
 
 
 TWO_NETWORKS = '''tenants = (

@@ -115,7 +115,8 @@ class Watch:
                 changed.append(host)
             if process.exit_of(host, "sluice"):
                 daemons.start(host)
-            elif host in changed:
+            # A file that was refused, and is good again, is not current before it is read.
+            elif host in changed or "older one" in daemons.health(host)[1]:
                 daemons.control(host, "reload")
         daemons.wait_ready()
         for host in topology.WIREGUARD_CLIENTS:
