@@ -207,8 +207,11 @@ def two_pops(lab):
         lab.set_config("connector", extras.with_peer(
             lab.config_of("connector"), "pop-b", "198.51.101.2:4501", key))
         lab.start_again("connector")
-        lab.wait_for("both sessions", lambda: [r["state"] for r in peers(lab, "connector").values()]
-                     == ["up", "up"])
+        # A PoP takes a session for up when the first datagram proves it, a moment after the connector.
+        lab.wait_for("both sessions at both ends", lambda: [
+            *(r["state"] for r in peers(lab, "connector").values()),
+            *(peers(lab, pop).get("connector", {}).get("state") for pop in ("pop", "pop-b"))
+        ] == ["up"] * 4)
         expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
         go_by(topology.POP_B_CLIENTS)
         expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"), "by the second PoP")

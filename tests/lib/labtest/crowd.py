@@ -78,11 +78,13 @@ def peers(lab, host="pop"):
 
 
 def flows_by_connector(lab):
-    """{connector: flows of the crowd}"""
+    """{connector: flows of the crowd}; a crowd before this one may still be closing, or be told of as
+    failed."""
     rows = lab.show("pop", "show", "flows", NAME, "all")["rows"]
     found = {}
     for row in rows:
-        found[row["session"]] = found.get(row["session"], 0) + 1
+        if row["state"] == "established":
+            found[row["session"]] = found.get(row["session"], 0) + 1
     return found
 
 
