@@ -70,9 +70,28 @@ add_columns(struct layout *layout, json_t *columns, enum details details)
 	}
 }
 
+// A column of text in which no row has anything tells nothing: it is left out, but for the first.
+static void
+drop_empty(struct layout *layout, const bool has_text[])
+{
+	unsigned nb = 0;
+
+	for (unsigned c = 0; c < layout->nb; c++) {
+		if (c != 0 && !has_text[c] && !layout->right[c])
+			continue;
+		layout->from[nb] = layout->from[c];
+		layout->names[nb] = layout->names[c];
+		layout->units[nb] = layout->units[c];
+		layout->right[nb] = layout->right[c];
+		layout->widths[nb++] = layout->widths[c];
+	}
+	layout->nb = nb;
+}
+
 static void
 measure(struct layout *layout, json_t *columns, json_t *rows, enum details details)
 {
+	bool has_text[COLUMNS_MAX] = { false };
 	char cell[CLI_CELL_BYTES];
 	json_t *row;
 	size_t r;
@@ -85,10 +104,13 @@ measure(struct layout *layout, json_t *columns, json_t *rows, enum details detai
 
 			cli_value(json_array_get(row, layout->from[c]), layout->units[c], cell);
 			width = cli_text_width(cell);
+			has_text[c] |= width != 0;
 			if (width > layout->widths[c])
 				layout->widths[c] = width;
 		}
 	}
+	if (json_array_size(rows) != 0)
+		drop_empty(layout, has_text);
 }
 
 static unsigned
