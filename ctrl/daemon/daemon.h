@@ -22,6 +22,7 @@ struct drain {
 	bool is_done; // the daemon is to end
 	unsigned nb_flows; // left, as counted last
 	uint64_t since_ns;
+	uint64_t next_ns; // when to count again: it reads every flow record
 };
 
 // A configuration that goes back to the one before unless it is confirmed.

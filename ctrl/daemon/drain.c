@@ -8,6 +8,7 @@
 #include <sluice/dp/flow_table.h>
 #include <string.h>
 
+#define COUNT_NS  (1 * SL_NS_PER_S)
 #define SETTLE_NS (1 * SL_NS_PER_S) // every peer has heard of it by then
 
 // Conversations of clients; queries and connections of our own to DNS servers keep nobody here.
@@ -31,11 +32,13 @@ count_flows(const struct daemon *d)
 void
 drain_tick(struct daemon *d)
 {
-	if (!d->drain.is_on)
+	uint64_t now_ns = sl_clock_now_ns();
+
+	if (!d->drain.is_on || now_ns < d->drain.next_ns)
 		return;
+	d->drain.next_ns = now_ns + COUNT_NS;
 	d->drain.nb_flows = count_flows(d);
-	if (d->drain.nb_flows != 0 || d->drain.is_to_stay ||
-	    sl_clock_now_ns() - d->drain.since_ns < SETTLE_NS)
+	if (d->drain.nb_flows != 0 || d->drain.is_to_stay || now_ns - d->drain.since_ns < SETTLE_NS)
 		return;
 	d->drain.is_done = true;
 	sl_log(SL_LOG_NOTICE, "drained", "the last flow is over");
