@@ -267,11 +267,23 @@ session_state(const struct sl_session *s)
 	return atomic_load(&s->draining) ? "draining" : "up";
 }
 
+// A copy of the lane that is shown: a client's own, of a tunnel the first that has been heard.
+static struct sl_lane_endpoint
+shown_lane(const struct sl_session *s)
+{
+	struct sl_lane_endpoint lane = *sl_session_lane(s);
+	unsigned nb_lanes = RTE_MIN(s->nb_lanes, SL_WIRE_MAX_LANES);
+
+	for (unsigned l = 0; l < nb_lanes && lane.remote == 0; l++)
+		lane = s->lanes[l];
+	return lane;
+}
+
 static void
 session_row(struct daemon *d, json_t *table, const struct sl_session *s)
 {
 	bool is_tunnel = atomic_load(&s->kind) != SL_SESSION_CLIENT;
-	struct sl_lane_endpoint lane = *sl_session_lane(s);
+	struct sl_lane_endpoint lane = shown_lane(s);
 	uint64_t sealed = 0, opened = 0;
 	unsigned nb_lanes = RTE_MIN(s->nb_lanes, SL_WIRE_MAX_LANES);
 
