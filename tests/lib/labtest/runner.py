@@ -117,7 +117,10 @@ class Watch:
                 daemons.start(host)
             # A file that was refused, and is good again, is not current before it is read.
             elif host in changed or "older one" in daemons.health(host)[1]:
-                daemons.control(host, "reload")
+                if daemons.control(host, "reload").returncode != 0:
+                    # What cannot change while it runs, such as a tunnel's peers, takes a restart.
+                    daemons.stop(host)
+                    daemons.start(host)
         daemons.wait_ready()
         for host in topology.WIREGUARD_CLIENTS:
             wireguard.wait_answered(host)
