@@ -158,16 +158,8 @@ static const struct sl_test_case cases[] = {
 	{ "C2: a connector forgets what a PoP reset while they could not speak", test_forgotten },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	setenv("SLUICE_CPU", PAIR_CPU, 1);
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

@@ -197,15 +197,8 @@ static const struct sl_test_case cases[] = {
 	  test_strange },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PATH_RSS;
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return pair_main(argc, argv, cases, RTE_DIM(cases), PATH_RSS, "x86-64-v4");
 }

@@ -306,16 +306,8 @@ static const struct sl_test_case cases[] = {
 	{ "B11 B12: a full table refuses, and recovers", test_table_full },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	setenv("SLUICE_CPU", PAIR_CPU, 1);
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

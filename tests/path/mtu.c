@@ -184,16 +184,8 @@ static const struct sl_test_case cases[] = {
 	{ "B7: packets that may be cut have identifiers of their own", test_ids },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	setenv("SLUICE_CPU", PAIR_CPU, 1);
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

@@ -77,8 +77,18 @@ struct pair {
 };
 extern struct pair pair;
 
-// How frames arrive at both instances, set before pair_begin().
-extern enum path_arrival pair_arrival;
+// The main function of a program of these tests: frames arrive so at both instances, and the hot nodes are
+// those of this CPU. A program is built for several such pairs; PAIR_MAIN takes the one of its build.
+int pair_main(
+	int argc,
+	char **argv,
+	const struct sl_test_case *cases,
+	unsigned nb_cases,
+	enum path_arrival arrival,
+	const char *cpu
+);
+#define PAIR_MAIN(argc, argv, cases)                                                               \
+	pair_main((argc), (argv), (cases), RTE_DIM(cases), PAIR_ARRIVAL, PAIR_CPU)
 
 struct pair_conf {
 	uint32_t nb_flows; // of the PoP; 0: 1024

@@ -71,13 +71,30 @@ parse(struct pair_packet *p)
 	return true;
 }
 
-static void
-answer_dns(const struct pair_packet *p)
+// The addresses the zone holds just now; how many.
+static uint16_t
+put_addresses(struct sl_writer *w)
 {
 	static const uint8_t addresses[][4] = { [PAIR_DNS_ANSWERS] = { 10, 77, 83, 5 },
 						[PAIR_DNS_LOOPBACK] = { 127, 0, 0, 1 },
 						[PAIR_DNS_ABSENT] = { 10, 77, 83, 99 },
 						[PAIR_DNS_FAR] = { 10, 88, 0, 1 } };
+	uint16_t nb = 0;
+
+	while (nb < RTE_DIM(pair.dns_answers) && pair.dns_answers[nb] != NULL) {
+		rte_be32_t address = packet_ip(pair.dns_answers[nb++]);
+
+		sl_answer_record(w, SL_DNS_A, pair.dns_ttl_s, (const uint8_t *)&address, 4);
+	}
+	if (nb != 0)
+		return nb;
+	sl_answer_record(w, SL_DNS_A, pair.dns_ttl_s, addresses[pair.dns_mode], 4);
+	return 1;
+}
+
+static void
+answer_dns(const struct pair_packet *p)
+{
 	uint8_t message[512], frame[PATH_FRAME_BYTES];
 	struct sl_query query;
 	struct sl_writer w;
@@ -91,8 +108,8 @@ answer_dns(const struct pair_packet *p)
 				    .source_port = 53,
 				    .destination_port = rte_be_to_cpu_16(p->udp->src_port),
 				    .payload = message };
+	struct sl_answer_counts counts = { 0 };
 	bool is_known, is_asked;
-	uint16_t nb_answers = 0;
 	char name[SL_NAME_TEXT_MAX];
 
 	memcpy(message, p->payload, nb_bytes);
@@ -108,23 +125,12 @@ answer_dns(const struct pair_packet *p)
 		return;
 	is_known = is_asked && strcmp(name, NOBODY) != 0;
 	w = sl_answer_begin(&query, message, sizeof(message));
-	for (unsigned i = 0; is_known && i < RTE_DIM(pair.dns_answers); i++) {
-		rte_be32_t address;
-
-		if (pair.dns_answers[i] == NULL)
-			break;
-		address = packet_ip(pair.dns_answers[i]);
-		sl_answer_record(&w, SL_DNS_A, pair.dns_ttl_s, (const uint8_t *)&address, 4);
-		nb_answers++;
-	}
-	if (is_known && nb_answers == 0) {
-		sl_answer_record(&w, SL_DNS_A, pair.dns_ttl_s, addresses[pair.dns_mode], 4);
-		nb_answers = 1;
-	}
+	if (is_known)
+		counts.nb_answers = put_addresses(&w);
 	spec.payload_bytes = sl_answer_end(
 		&w,
 		&query,
-		(struct sl_answer_counts){ nb_answers, 0, 0 },
+		counts,
 		SL_DNS_RA,
 		is_known ? SL_RCODE_NOERROR : SL_RCODE_NXDOMAIN,
 		SL_EDE_NONE,

@@ -23,19 +23,6 @@ restart(void)
 	pair_restart_pop();
 }
 
-static void
-send_down(const struct pair_tcp *t, const char *data)
-{
-	pair_host_send(&(struct packet_spec){ .protocol = IPPROTO_TCP,
-					      .source_port = t->service,
-					      .destination_port = t->nat_port,
-					      .tcp_flags = RTE_TCP_ACK_FLAG,
-					      .tcp_seq = t->host_seq,
-					      .tcp_ack = t->client_seq,
-					      .payload = data,
-					      .payload_bytes = strlen(data) });
-}
-
 static bool
 is_host_reset(void)
 {
@@ -60,7 +47,7 @@ kept(unsigned number)
 static void
 expect_refused(const struct pair_tcp *t)
 {
-	send_down(t, "anybody?");
+	pair_tcp_send_down(t, "anybody?");
 	CU_ASSERT_FALSE(pair_client_take(&p));
 	CU_ASSERT_TRUE(is_host_reset());
 	CU_ASSERT_EQUAL(pair_flows(pair.pop) + pair_flows(pair.connector), 0);
@@ -119,7 +106,7 @@ test_crossing(void)
 							 .tcp_ack = t.host_seq,
 							 .payload = "u",
 							 .payload_bytes = 1 });
-		send_down(&t, "d");
+		pair_tcp_send_down(&t, "d");
 		CU_ASSERT_TRUE(pair_client_take(&p) && p.payload_bytes == 1);
 		CU_ASSERT_TRUE(pair_host_take(&p) && p.payload_bytes == 1);
 		t.client_seq++;
@@ -141,7 +128,7 @@ test_forged(void)
 	for (unsigned octet = 0; octet < SL_WIRE_TICKET_BYTES; octet += 7) {
 		restart();
 		kept(0)->ticket[octet] ^= 1;
-		send_down(&t, "secret");
+		pair_tcp_send_down(&t, "secret");
 		CU_ASSERT_FALSE(pair_client_take(&p));
 		CU_ASSERT_EQUAL(pair_flows(pair.pop), 0);
 		kept(0)->ticket[octet] ^= 1;
@@ -161,7 +148,7 @@ test_other_connector(void)
 	pair_tcp_open(&t, pair_resolve(GIT), 33000, 80);
 	restart();
 	pair.pop_sessions.sessions[0].public_key[5] ^= 1;
-	send_down(&t, "secret");
+	pair_tcp_send_down(&t, "secret");
 	CU_ASSERT_FALSE(pair_client_take(&p));
 	CU_ASSERT_EQUAL(pair_drops(pair.pop, "flow_reopen_forged"), 1);
 	pair_end("other connector");
@@ -176,7 +163,7 @@ test_revoked(void)
 	pair_tcp_open(&t, pair_resolve(GIT), 33000, 22);
 	restart();
 	pair_policy(1, 0);
-	send_down(&t, "secret");
+	pair_tcp_send_down(&t, "secret");
 	CU_ASSERT_FALSE(pair_client_take(&p));
 	CU_ASSERT_EQUAL(pair_flows(pair.pop), 0);
 	CU_ASSERT_EQUAL(pair_drops(pair.pop, "flow_reopen_unknown_name"), 1);
@@ -313,11 +300,11 @@ test_unanswered(void)
 	restart();
 	kept(0)->ticket[20] ^= 1;
 	for (unsigned i = 0; i < 10; i++)
-		send_down(&t, "x");
+		pair_tcp_send_down(&t, "x");
 	CU_ASSERT_EQUAL(pair_drops(pair.pop, "flow_reopen_forged"), 1);
 	CU_ASSERT_EQUAL(pair_drops(pair.connector, "flow_collect_unsent"), 9);
 	path_pass_ms(300);
-	send_down(&t, "x");
+	pair_tcp_send_down(&t, "x");
 	CU_ASSERT_EQUAL(pair_drops(pair.pop, "flow_reopen_forged"), 2);
 	pair_pass_s(SL_FLOW_ORPHAN_S + 5);
 	CU_ASSERT_EQUAL(pair_flows(pair.connector), 0);
@@ -340,15 +327,8 @@ static const struct sl_test_case cases[] = {
 	{ "C2: an unanswered connector asks seldom, and gives up", test_unanswered },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

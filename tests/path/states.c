@@ -185,16 +185,8 @@ static const struct sl_test_case cases[] = {
 	  test_states },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	setenv("SLUICE_CPU", PAIR_CPU, 1);
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

@@ -216,13 +216,13 @@ test_coalescing(void)
 	}
 	path_run();
 	CU_ASSERT(nb_datagrams >= 2 && nb_datagrams <= 6);
-	if (pair_arrival == PATH_ALTERNATE)
+	if (PAIR_ARRIVAL == PATH_ALTERNATE)
 		path_filter(NULL); // two workers' frames may overtake each other
 	for (unsigned i = 0; i < 60; i++) {
 		CU_ASSERT_TRUE(pair_host_take(&p));
 		snprintf(text, sizeof(text), "number %u", i);
 		CU_ASSERT(
-			pair_arrival == PATH_ALTERNATE || memcmp(p.payload, text, strlen(text)) == 0
+			PAIR_ARRIVAL == PATH_ALTERNATE || memcmp(p.payload, text, strlen(text)) == 0
 		);
 		CU_ASSERT(p.payload_bytes == 8 || p.payload_bytes == 9);
 	}
@@ -479,16 +479,8 @@ static const struct sl_test_case cases[] = {
 	{ "tunnel: altered packets from client and host are all accounted for", test_noise },
 };
 
-static int
-setup(void)
-{
-	pair_arrival = PAIR_ARRIVAL;
-	setenv("SLUICE_CPU", PAIR_CPU, 1);
-	return path_setup();
-}
-
 int
 main(int argc, char **argv)
 {
-	return sl_test_main(argc, argv, cases, RTE_DIM(cases), setup, path_teardown);
+	return PAIR_MAIN(argc, argv, cases);
 }

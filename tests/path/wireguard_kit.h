@@ -88,3 +88,14 @@ void wg_handshake(struct wg_device *d);
 // Receive until an echo reply is there.
 bool wg_take_echo(struct wg_device *d);
 bool wg_echo(struct wg_device *d);
+
+// ---- Between wireguard_kit.c and wireguard_device.c ------------------------------------------------------
+
+#define WG_RESOLVER "100.95.0.251"
+
+extern struct sl_aead *wg_engine; // of the devices, while the PoP stands
+extern const struct sl_private_key wg_pop_key;
+
+// A device as new, with a key of its own; its keypairs are given back.
+void wg_device_begin(struct wg_device *d);
+void wg_device_end(struct wg_device *d);
