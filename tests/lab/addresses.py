@@ -36,17 +36,6 @@ class Route:
         self.lab.ok("client", "ip", "route", "del", self.prefix)
 
 
-def udp_error(lab, address, port):
-    with lab.udp("client", timeout_s=3) as sock:
-        sock.connect((address, port))
-        sock.send(b"hello")
-        try:
-            sock.recv(100)
-        except OSError as error:
-            return error.errno
-    return None
-
-
 @case("A10: a routed client reaches granted addresses and prefixes as themselves, and no others")
 def by_address(lab):
     add_resources(lab)
@@ -60,7 +49,7 @@ def by_address(lab):
         expect_true(" 0% packet loss" in lab.ok(
             "client", "ping", "-c", 2, "-i", 0.2, "-n", PRIVATE["dev"]), "echoes")
         # The host's own error, and a refusal by policy, come from the address that was used.
-        expect_true(udp_error(lab, PRIVATE["dev"], 9) is not None, "the host's ICMP 3/3")
+        expect_true(lab.udp_error("client", PRIVATE["dev"], 9) is not None, "the host's ICMP 3/3")
         expect(lab.tcp("client", PRIVATE["dev"], 443), "ECONNREFUSED")
         got = {p.src for p in capture.packets() if p.to_us and p.src.startswith("10.20.")}
         expect(got, {PRIVATE["dev"], PRIVATE["both"]})

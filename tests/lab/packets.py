@@ -72,7 +72,7 @@ def absent_host(lab):
     address = lab.address_of("client", "absent.dev.corp.example")
     capture = lab.capture("client", "access")
     expect(lab.tcp("client", address, 80, 8), "EHOSTUNREACH")
-    udp_error(lab, address, 4000)  # no system tells a datagram's sender of 3/1; the capture does
+    lab.udp_error("client", address, 4000)  # no system tells a datagram's sender of 3/1; the capture does
     errors = [p for p in capture.packets() if p.icmp()]
     expect({(p.src, p.icmp()) for p in errors}, {(address, (3, 1))})
     expect({p.payload[8 + 9] for p in errors}, {6, 17}, "protocols of the packets they are about")
@@ -83,20 +83,9 @@ def closed_udp(lab):
     open_dev(lab)
     address = lab.address_of("client", "closed.dev.corp.example")
     capture = lab.capture("client", "access")
-    expect_true(isinstance(udp_error(lab, address, 4000), int), "an error")
+    expect_true(isinstance(lab.udp_error("client", address, 4000), int), "an error")
     found = {(p.src, p.icmp()) for p in capture.packets() if p.icmp()}
     expect(found, {(address, (3, 3))})
-
-
-def udp_error(lab, address, port):
-    with lab.udp("client", timeout_s=5) as sock:
-        sock.connect((address, port))
-        sock.send(b"hello")
-        try:
-            sock.recv(100)
-        except OSError as error:
-            return error.errno
-    return None
 
 
 @case("B6: traceroute by UDP, ICMP and TCP ends at the host and shows no private hop")

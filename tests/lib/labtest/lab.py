@@ -130,6 +130,17 @@ class Lab:
         s.settimeout(timeout_s)
         return s
 
+    def udp_error(self, host, address, port, timeout_s=5):
+        """The errno that a datagram met with there; None when it met with none."""
+        with self.udp(host, timeout_s) as sock:
+            sock.connect((address, port))
+            sock.send(b"hello")
+            try:
+                sock.recv(100)
+            except OSError as error:
+                return error.errno
+        return None
+
     def tcp(self, host, address, port, timeout_s=10):
         """A connected socket, or the OSError's name ("ECONNREFUSED", "TIMEOUT", ...)."""
         import errno
