@@ -422,8 +422,7 @@ struct sl_config_memory {
 	uint64_t mbufs_bytes;
 	uint64_t fragments_bytes; // what is put together, and buffers for large packets
 	uint64_t sessions_bytes; // key schedules and replay windows
-	uint64_t
-		workers_bytes; // what each worker keeps whatever the limits: failures, names, retries
+	uint64_t workers_bytes; // kept whatever the limits: failures, names, retries
 	uint64_t base_bytes; // what DPDK takes before any table
 	uint64_t dataplane_bytes; // all of the above
 	// Of them, what stands on each NUMA node: flows and sessions by the worker, mbufs by the port.

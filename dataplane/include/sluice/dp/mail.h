@@ -30,8 +30,7 @@ struct sl_mail {
 	rte_be32_t remote;
 	rte_be32_t local;
 	rte_be16_t remote_port;
-	rte_be16_t
-		local_port; // first of the connector's lanes; lane k uses local_port + k at first
+	rte_be16_t local_port; // first of the connector's lanes; lane k begins with local_port + k
 	uint32_t ttl_s;
 	rte_be32_t addresses[SL_MAIL_ADDRESSES];
 	char name[256];

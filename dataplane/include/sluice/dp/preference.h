@@ -15,12 +15,12 @@ struct sl_worker;
 struct sl_session;
 struct sl_sessions;
 
-#define SL_PREFERENCE_HOLD_S                                                                       \
-	30u // between two changes, and how long a path must be sound to be trusted
-#define SL_PREFERENCE_FULL 8u // share of a connector with room to spare
-#define SL_LOAD_MAX        65535u
-#define SL_LOAD_EASY       39321u // three fifths: up to here load takes nothing away
-#define SL_LOAD_FULL       64880u // 99 %: no new flows while others have room
+// Between two changes, and how long a path must be sound to be trusted.
+#define SL_PREFERENCE_HOLD_S 30u
+#define SL_PREFERENCE_FULL   8u // share of a connector with room to spare
+#define SL_LOAD_MAX          65535u
+#define SL_LOAD_EASY         39321u // three fifths: up to here load takes nothing away
+#define SL_LOAD_FULL         64880u // 99 %: no new flows while others have room
 
 // Of one tunnel session (worker 0: rw, others: ro but for what is atomic).
 struct sl_preference {

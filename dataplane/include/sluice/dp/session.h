@@ -70,8 +70,7 @@ struct sl_path_mtu {
 // Owned like the endpoint.
 struct sl_lane_port {
 	uint32_t opened_pkts; // dialled end: of the endpoint, at the last look
-	uint32_t
-		nb_strayed; // datagrams that arrived at another worker, since the last look or move
+	uint32_t nb_strayed; // arrived at another worker, since the last look or move
 	uint32_t said_index; // dialled end: what the last report was about: keypair, ...
 	rte_be32_t said_remote; // ... address
 	rte_be16_t said_port; // ... and port of the far end
@@ -100,21 +99,20 @@ struct sl_session {
 	// SL_SESSION_CLIENT: local index of the newest keypair that the client has proved to hold; 0: none.
 	// The worker that opened the first datagram under it: w, the session thread for what it asked for.
 	atomic_uint proved;
-	atomic_ushort
-		worker; // SL_SESSION_CLIENT: of the newest keypair in force, or to be of the first
+	atomic_ushort worker; // SL_SESSION_CLIENT: of the newest keypair, or to be of the first
 	uint32_t weight; // PoP: share of new flows
 	atomic_uint epoch; // bumped when the peer restarted: ids it gave before are void
 	atomic_uint_fast64_t established_ns;
 	bool has_tickets; // peer knows TICKET and REOPEN
 	bool knows_df; // peer knows SL_RECORD_ODD_DF
 
-	// Beside what sealing to the session reads: two lines, one place.
+	// Lane 0's endpoint is beside what sealing to the session reads: two lines, one place.
 	struct sl_lane_endpoint lanes[SL_WIRE_MAX_LANES];
 	struct sl_path_mtu paths[SL_WIRE_MAX_LANES]; // of the lanes, with the same owners
 	struct sl_lane_port ports[SL_WIRE_MAX_LANES]; // likewise
 
-	struct sl_preference
-		preference; // PoP: who gets new flows; on a connector, what its PoPs say
+	// PoP: who gets new flows; on a connector, what its PoPs say.
+	struct sl_preference preference;
 	// session thread: rw, seldom read.
 	char name[64]; // of the peer, from the configuration
 	uint8_t public_key[32]; // tunnel: of the peer

@@ -180,8 +180,7 @@ struct sl_worker {
 	uint16_t rx_next; // worker: rw; the pair whose turn is first
 	uint64_t now_ns; // one clock read per walk; monotonic, movable by tests
 	uint32_t now_ds; // the same in deciseconds
-	struct sl_waiting
-		waiting[SL_WAITING_PKTS]; // worker: rw; longest packets of flows that begin
+	struct sl_waiting waiting[SL_WAITING_PKTS]; // worker: rw; packets longer than an OPEN
 	unsigned nb_waiting;
 	uint16_t ip_id; // next of packets that may be cut; each worker has a range of its own
 	uint16_t ip_id_first, ip_id_last;
