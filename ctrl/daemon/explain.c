@@ -144,7 +144,7 @@ session_state(struct daemon *d, const struct sl_session *s)
 	if (atomic_load(&s->draining))
 		return "draining: it takes no new flows";
 	if (now_ns > heard_ns && now_ns - heard_ns > suspect_ns)
-		return "silent: new flows avoid it";
+		return "silent: new flows go by it only when there is no other";
 	return "up";
 }
 
@@ -163,7 +163,7 @@ has_session(struct daemon *d, uint32_t network, json_t *notes)
 		if (id >= d->sessions.nb_sessions)
 			continue;
 		state = session_state(d, &d->sessions.sessions[id]);
-		is_up = is_up || strcmp(state, "up") == 0;
+		is_up = is_up || strcmp(state, "up") == 0 || strncmp(state, "silent", 6) == 0;
 		json_array_append_new(
 			notes,
 			json_sprintf(

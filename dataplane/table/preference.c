@@ -77,24 +77,25 @@ sl_preference_is_silent(const struct sl_worker *w, const struct sl_session *s)
 	return heard_ns != 0 && heard_ns + w->timeouts.suspect_ms * SL_NS_PER_MS < w->now_ns;
 }
 
-static bool
-is_usable(const struct sl_worker *w, const struct sl_session *s)
-{
-	return atomic_load_explicit(&s->current, memory_order_relaxed) != NULL &&
-		!atomic_load_explicit(&s->draining, memory_order_relaxed) &&
-		!sl_preference_is_silent(w, s);
-}
+// How a session stands with new flows. Those of the best standing there is share them.
+enum standing { GONE, SILENT, SPARE, SHARING };
 
-// The part of new flows a usable session asks for. One that is in doubt or full gets some only when
-// there is no other.
-static uint32_t
-part_of(const struct sl_session *s)
+// One that is in doubt or full is there to spare. One that is silent is better than a refusal: when nothing
+// else is left it may be the machine that stood still, and if not its flows are reset when it is found dead.
+static enum standing
+standing_of(const struct sl_worker *w, const struct sl_session *s)
 {
 	const struct sl_preference *p = &s->preference;
 
-	if (atomic_load_explicit(&p->load, memory_order_relaxed) >= SL_LOAD_FULL)
-		return 0;
-	return RTE_MAX(s->weight, 1u) * sl_preference_share(p);
+	if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL ||
+	    atomic_load_explicit(&s->draining, memory_order_relaxed))
+		return GONE;
+	if (sl_preference_is_silent(w, s))
+		return SILENT;
+	if (atomic_load_explicit(&p->load, memory_order_relaxed) >= SL_LOAD_FULL ||
+	    sl_preference_share(p) == 0)
+		return SPARE;
+	return SHARING;
 }
 
 // One of `nb` sessions, each as likely as its part. A hash always falls on the same one.
@@ -118,23 +119,26 @@ uint32_t
 sl_preference_pick(const struct sl_worker *w, uint32_t network, uint64_t hash)
 {
 	const struct sl_network *n = &w->snapshot->networks[network];
-	uint32_t usable[SL_NETWORK_PEERS], parts[SL_NETWORK_PEERS], session;
+	uint32_t best[SL_NETWORK_PEERS], parts[SL_NETWORK_PEERS];
+	enum standing least = SILENT;
 	unsigned nb = 0;
 
 	for (unsigned i = 0; i < n->nb_sessions; i++) {
 		const struct sl_session *s = &w->sessions->sessions[n->sessions[i]];
+		enum standing standing = standing_of(w, s);
 
-		if (!is_usable(w, s))
+		if (standing < least)
 			continue;
-		usable[nb] = n->sessions[i];
-		parts[nb++] = part_of(s);
+		if (standing > least)
+			nb = 0;
+		least = standing;
+		best[nb] = n->sessions[i];
+		parts[nb] = RTE_MAX(s->weight, 1u);
+		if (standing == SHARING)
+			parts[nb] *= sl_preference_share(&s->preference);
+		nb++;
 	}
-	session = by_part(usable, parts, nb, hash);
-	if (session != SL_NO_SESSION)
-		return session;
-	for (unsigned i = 0; i < nb; i++)
-		parts[i] = RTE_MAX(w->sessions->sessions[usable[i]].weight, 1u);
-	return by_part(usable, parts, nb, hash);
+	return by_part(best, parts, nb, hash);
 }
 
 uint16_t

@@ -1,5 +1,6 @@
-// Which connector gets a new flow: by weight and load, the same one for the same flow, none that is
-// silent, drains or is full; and a preference that changes at most once in 30 s, whatever a path does.
+// Which connector gets a new flow: by weight and load, the same one for the same flow, none that drains,
+// one that is silent or full only when nothing better is left; and a preference that changes at most once
+// in 30 s, whatever a path does.
 #include "sl_test.h"
 
 #include <sluice/dp/flow_table.h>
@@ -133,13 +134,13 @@ test_not_to_be_had(void)
 	atomic_store(&table[2].draining, true);
 	atomic_store(&table[3].preference.load, SL_LOAD_FULL);
 	expect_shares((unsigned[]){ 0, 1, 0, 0 });
-	// The full one is better than none; a silent or draining one is not.
+	// The full one is better than the silent one, the silent one than a refusal; a draining one is not.
 	atomic_store(&table[1].current, NULL);
 	expect_shares((unsigned[]){ 0, 0, 0, 1 });
 	atomic_store(&table[3].current, NULL);
-	CU_ASSERT_EQUAL(sl_preference_pick(&w, 0, draw()), SL_NO_SESSION);
-	w.timeouts.suspect_ms = 400;
 	expect_shares((unsigned[]){ 1, 0, 0, 0 });
+	atomic_store(&table[0].current, NULL);
+	CU_ASSERT_EQUAL(sl_preference_pick(&w, 0, draw()), SL_NO_SESSION);
 }
 
 // A path that was silent is in doubt for 30 s of being sound: others get what it had, and it alone

@@ -1,8 +1,8 @@
 // preference: which of the connectors of a network gets a new flow. Each has the share of its weight
 // that its own load leaves it, and none while its path is in doubt. What a connector says and how its
 // path does change all the time; its preference changes at most once in SL_PREFERENCE_HOLD_S. What
-// cannot wait is no preference but looked at with every flow: a connector that is silent, drains or
-// is full gets none. A flow stays where it began.
+// cannot wait is no preference but looked at with every flow: one that drains gets none, and a silent or
+// full one only when nothing better is left. A flow stays where it began.
 #pragma once
 
 #include <sluice/proto/limits.h>
