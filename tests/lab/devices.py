@@ -259,9 +259,10 @@ def public_key_of_pop(lab):
 
 class Flood:
     """Initiations from random sources, with a right mac1 or a wrong one: to the WireGuard port, or to the tunnel's."""
-    # Host and interface they leave by, port of the PoP's, its address and UDP port, type, octets before mac1, label.
-    WIREGUARD = ("client", "access", "clients", topology.POP_CLIENTS, 51820, 1, 116, b"mac1----")
-    TUNNEL = ("underlay", "pop", "underlay", topology.POP_UNDERLAY, 4501, 5, 148, b"sluice-1")
+    # Host and interface they leave by, port of the PoP's, its address and UDP port, type, octets before mac1, label,
+    # and how many a second: of devices more than are worked off, of a tunnel more than a PoP has connectors.
+    WIREGUARD = ("client", "access", "clients", topology.POP_CLIENTS, 51820, 1, 116, b"mac1----", 24000)
+    TUNNEL = ("underlay", "pop", "underlay", topology.POP_UNDERLAY, 4501, 5, 148, b"sluice-1", 4000)
 
     def __init__(self, lab, public, is_right, way=WIREGUARD):
         self.nb_sent, self.is_over, self.way = 0, False, way
@@ -275,7 +276,7 @@ class Flood:
         self.thread.start()
 
     def _frame(self, to, public, is_right):
-        _, _, _, address, port, kind, nb_bytes, label = self.way
+        _, _, _, address, port, kind, nb_bytes, label, _ = self.way
         message = bytes([kind, 0, 0, 0]) + secrets.token_bytes(nb_bytes - 4)
         key = hashlib.blake2s(label + public).digest()
         mac1 = hashlib.blake2s(message, key=key, digest_size=16).digest()
@@ -292,7 +293,7 @@ class Flood:
     def _run(self):
         began = time.monotonic()
         while not self.is_over:
-            while self.nb_sent < (time.monotonic() - began) * 4000:
+            while self.nb_sent < (time.monotonic() - began) * self.way[-1]:
                 with contextlib.suppress(OSError):
                     self.socket.send(self.frames[self.nb_sent % len(self.frames)])
                 self.nb_sent += 1

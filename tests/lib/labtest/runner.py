@@ -100,7 +100,7 @@ class Watch:
         for (client, interface), capture in self.clients.items():
             capture.save(f"{self.lab.logs}/lab-{name}-{client}-{interface}.pcap")
 
-    def restore(self):
+    def restore(self, is_failed):
         """Put the lab back into the state that the next case expects."""
         if faults.current():
             faults.clear()
@@ -113,6 +113,8 @@ class Watch:
             if self.lab.config_of(host) != text:
                 self.lab.set_config(host, text)
                 changed.append(host)
+            if is_failed and not process.exit_of(host, "sluice"):
+                daemons.stop(host)  # nothing that the case left behind is to fail the next one
             if process.exit_of(host, "sluice"):
                 daemons.start(host)
             # A file that was refused, and is good again, is not current before it is read.
@@ -148,7 +150,7 @@ def run_case(lab, watch, case):
         wrong.append(f"what the clients sent and got: {lab.logs}/lab-{case.function.__name__}-*.pcap")
         for host in topology.DAEMONS:
             wrong.append(f"the end of the log of {host}:\n" + process.log_tail(host, "sluice", 5))
-    watch.restore()
+    watch.restore(bool(wrong))
     return wrong
 
 
