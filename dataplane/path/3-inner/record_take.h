@@ -54,11 +54,17 @@ record_take_accept(struct sl_worker *w, struct rte_mbuf *m, const struct sl_rec 
 	return sl_flow_answer_unknown(m, rec) ? RECORD_ANSWERED : RECORD_STALE;
 }
 
+// What a ping of lane 0 says of its sender, unless a later one has been here before it: a lane that changes its
+// source port has two ways for a moment. A clock that is far behind is another one: the peer has restarted.
 static inline void
 record_note_state(struct sl_session *s, const struct sl_heartbeat *beat)
 {
+	uint64_t told_ns = s->preference.told_ns;
 	bool is_draining = (beat->state & SL_HEARTBEAT_DRAINING) != 0;
 
+	if (beat->timestamp_ns < told_ns && told_ns - beat->timestamp_ns < SL_NS_PER_S)
+		return;
+	s->preference.told_ns = beat->timestamp_ns;
 	atomic_store_explicit(&s->draining, is_draining, memory_order_relaxed);
 	atomic_store_explicit(&s->preference.load, beat->load, memory_order_relaxed);
 }
@@ -81,7 +87,7 @@ record_take_heartbeat(struct sl_worker *w, struct rte_mbuf *m, const struct sl_r
 			sl_preference_pong(&s->preference, &beat, w->now_ns);
 		return RECORD_TAKEN;
 	}
-	// Said in every ping; those of lane 0 come each 100 ms, in order.
+	// Said in every ping; those of lane 0 come each 100 ms.
 	if (meta->lane == 0)
 		record_note_state(&w->sessions->sessions[meta->session], &beat);
 	beat.is_pong = true;

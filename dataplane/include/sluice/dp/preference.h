@@ -24,6 +24,8 @@ struct sl_sessions;
 
 // Of one tunnel session (worker 0: rw, others: ro but for what is atomic).
 struct sl_preference {
+	uint64_t
+		told_ns; // by the peer's clock: when it said its state and load; lane 0's worker: rw
 	atomic_uchar lost; // eighths of its weight that it does without; all of them: in doubt
 	atomic_ushort load; // as the peer says, of SL_LOAD_MAX
 	atomic_uint nb_changes; // of `lost`
