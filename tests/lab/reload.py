@@ -72,6 +72,7 @@ def gone_file(lab):
         expect_true(done.code == 1 and path in done.out + done.err, f"the file in {done}")
     finally:
         os.rename(path + ".away", path)
+        lab.control("pop", "reload")
     good = lab.config_of("connector")
     lab.set_config("connector", good.replace('"10.20.0.53"', '"10.20.0.553"', 1))
     done = lab.try_control("connector", "reload")
@@ -79,10 +80,11 @@ def gone_file(lab):
     expect_true(done.code == 1 and "10.20.0.553" in told and re.search(r"sluice\.conf:\d+", told), told)
     expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
     lab.set_config("connector", good)
+    lab.control("connector", "reload")
     expect_true(process.running("pop", "sluice") and process.running("connector", "sluice"), "daemons")
 
 
-@case("B11: a cable that is cut on the private side and joined again needs nobody's hand")
+@case("B11: a cable that is cut on the private side and joined again needs nobody's hand", our_fault=True)
 def private_link(lab):
     address = lab.address_of("client", GIT)
     expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))

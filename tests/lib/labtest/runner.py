@@ -1,18 +1,21 @@
-"""runner: bring one lab up, run the cases against it, take it down."""
-import hashlib
+"""runner: bring a lab up, run cases against it, take it down; two of them when there are many cases."""
+import contextlib
 import glob
+import hashlib
 import importlib
+import io
 import json
 import os
 import re
 import shutil
 import signal
 import sys
+import time
 import traceback
 
 from netlab import daemons, faults, process, servers, topology, wireguard
 
-from . import CASES, Failed
+from . import CASES, Failed, sharing
 from .lab import Lab
 from .packets import Capture, private_addresses
 
@@ -28,9 +31,10 @@ def load_cases():
             raise process.LabError(f"{path} has the name of another module; give it one of its own")
 
 
-def use_own_prefix():
+def use_own_prefix(number):
     """A lab of this tree's tests alone: other trees and the user's lab are not touched."""
-    process.PREFIX = "t" + hashlib.sha256(process.TOP.encode()).hexdigest()[:6] + "-"
+    own = hashlib.sha256(f"{process.TOP}{number or ''}".encode()).hexdigest()
+    process.PREFIX = "t" + own[:6] + "-"
     process.RUN = os.path.join("/run/sluice-lab", process.PREFIX.strip("-"))
 
 
@@ -69,6 +73,7 @@ class Watch:
         where = [(c, "access") for c in topology.CLIENTS]
         where += [(c, wireguard.DEVICE) for c in topology.WIREGUARD_CLIENTS]
         self.clients = {(c, i): Capture(c, i, f"{lab.logs}/lab-all-{c}-{i}.pcap") for c, i in where}
+        self.nb_late = 0  # of topology.MORE_SOURCES, those of the case before
         self.configs = {h: lab.config_of(h) for h in topology.DAEMONS}
 
     def before(self):
@@ -107,7 +112,9 @@ class Watch:
         for capture in self.lab.captures:
             capture.close()
         self.lab.captures.clear()
-        topology.MORE_SOURCES.clear()
+        # What a client used as itself may still send to it a moment after it was taken away.
+        del topology.MORE_SOURCES[:self.nb_late]
+        self.nb_late = len(topology.MORE_SOURCES)
         changed = []
         for host, text in self.configs.items():
             if self.lab.config_of(host) != text:
@@ -161,8 +168,19 @@ def keep_logs(logs):
             shutil.copy(path, os.path.join(logs, f"lab-{host}.log"))
 
 
-def run_all(chosen, logs):
-    nb_failed = 0
+def tell(case, wrong, seconds, said):
+    """One write: another lab tells of its cases too."""
+    lines = [said.rstrip("\n")] if said else []
+    for text in wrong:
+        lines += ["    " + line for line in text.splitlines()]
+    lines.append(f"{'not ok' if wrong else 'ok'} - {case.sentence}")
+    sharing.write("\n".join(lines) + "\n")
+    sharing.write_time(seconds, case.sentence)
+
+
+def run_cases(cases, logs):
+    """One lab for all of them; returns whether all passed."""
+    passed = True
     topology.up()
     servers.up()
     daemons.up()
@@ -170,16 +188,35 @@ def run_all(chosen, logs):
     lab = Lab(logs)
     watch = Watch(lab)
     try:
-        for case in chosen:
-            wrong = run_case(lab, watch, case)
-            nb_failed += bool(wrong)
-            for text in wrong:
-                print("\n".join("    " + line for line in text.splitlines()))
-            print(f"{'not ok' if wrong else 'ok'} - {case.sentence}", flush=True)
+        for case in cases:
+            began = time.monotonic()
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                wrong = run_case(lab, watch, case)
+            tell(case, wrong, time.monotonic() - began, said.getvalue())
+            passed = passed and not wrong
     finally:
         watch.close()
         keep_logs(logs)
-    return 1 if nb_failed else 0
+    return passed
+
+
+def run_lab(number, cases, logs):
+    """The lab of this number, with cases from an iterator; returns an exit code."""
+    use_own_prefix(number)
+    logs = os.path.join(logs, f"lab-{number + 1}") if number else logs
+    os.makedirs(logs, exist_ok=True)
+    if topology.is_up() or any(map(topology.exists, topology.HOSTS)):
+        topology.down()  # an earlier run of these tests was killed
+    try:
+        return 0 if run_cases(cases, logs) else 1
+    except process.LabError as error:
+        keep_logs(logs)
+        sharing.write(f"    {error}\nnot ok - the lab comes up and stays up\n")
+        return 1
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        topology.down()
 
 
 def main(argv):
@@ -192,20 +229,8 @@ def main(argv):
     if not chosen:
         print(f'no case matches "{pattern}"')
         return 1
-    use_own_prefix()
     logs = os.environ.get("SL_TEST_LOG_DIR", os.path.join(process.TOP, "build", "test-logs"))
     os.makedirs(logs, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
-    if topology.is_up() or any(map(topology.exists, topology.HOSTS)):
-        topology.down()  # an earlier run of these tests was killed
-    try:
-        return run_all(chosen, logs)
-    except process.LabError as error:
-        keep_logs(logs)
-        print(f"    {error}\nnot ok - the lab comes up and stays up")
-        return 1
-    finally:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        topology.down()
+    return sharing.run(chosen, lambda number, cases: run_lab(number, cases, logs), logs)

@@ -17,7 +17,7 @@ from .skips import Skips
 SUITES = (*build.SUITES, "lab", "san")
 LOGS = "build/test-logs"
 RESULTS = "build/test-results.json"  # of the last full run
-LAB_TIMEOUT_S = 900
+LAB_TIMEOUT_S = 1500
 _print_lock = threading.Lock()
 
 
