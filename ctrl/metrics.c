@@ -165,6 +165,9 @@ const struct sl_metric_row sl_metrics[SL_METRIC_COUNT] = {
 		"Queries that were not sent because too many were under way." },
 	[SL_METRIC_ANSWERS_LATE] = { "sluice_dns_answers_late_total", COUNTER, { NULL },
 		"Answers that came after their query was given up." },
+	[SL_METRIC_ANSWERS_LEAKING] = { "sluice_dns_answers_withheld_total", COUNTER, { NULL },
+		"Answers of a private DNS server that still showed an address when they were about to "
+		"leave, and were held back." },
 	[SL_METRIC_QUERIES_REFUSED] = { "sluice_dns_queries_unreachable_total", COUNTER, { NULL },
 		"Queries of which ICMP said that their server cannot be reached." },
 

@@ -382,6 +382,11 @@ sl_answer_decide(
 		answer_by_policy(answer, parsed, context, buffer, room);
 		return;
 	}
+	// The permanent check: whatever else went wrong, no other address is told.
+	if (!sl_addresses_in_pool(context->addresses, assigned.address)) {
+		answer->drop = SL_ANSWER_DROP_LEAK;
+		return;
+	}
 	ttl_s = ttl_of(&assigned, parsed, context);
 	if (context->budget_bytes >= ADDRESS_ANSWER_MAX)
 		finish(answer,

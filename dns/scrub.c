@@ -104,7 +104,8 @@ is_hidden_step(struct scrub *s, const struct sl_record *r)
 static bool
 is_removed(struct scrub *s, const struct sl_record *r)
 {
-	if (r->class_ == SL_DNS_IN && is_address_type(r->type))
+	// Of another class than was asked, it is no part of the answer.
+	if (r->class_ != SL_DNS_IN || is_address_type(r->type))
 		return true;
 	if (is_about_hidden(s, r))
 		return true;
@@ -324,7 +325,7 @@ copy_record(struct scrub *s, const struct sl_record *r)
 		return false;
 	fixed = sl_write_room(&s->w, 10);
 	begin = sl_writer_len(&s->w);
-	if (r->class_ == SL_DNS_IN && (r->type == SL_DNS_SVCB || r->type == SL_DNS_HTTPS))
+	if (r->type == SL_DNS_SVCB || r->type == SL_DNS_HTTPS)
 		is_ok = copy_svcb(s, r);
 	else if (r->type == TYPE_NAPTR)
 		is_ok = copy_naptr(s, r);

@@ -229,6 +229,7 @@ collect_service(struct daemon *d, struct sl_metric_text *text)
 		{ SL_METRIC_QUERIES, s.nb_queries },
 		{ SL_METRIC_QUERIES_FULL, s.nb_queries_full },
 		{ SL_METRIC_ANSWERS_LATE, s.nb_answers_late },
+		{ SL_METRIC_ANSWERS_LEAKING, s.nb_answers_leaking },
 		{ SL_METRIC_QUERIES_REFUSED, s.nb_queries_refused });
 }
 

@@ -205,6 +205,8 @@ service_counters(struct daemon *d, json_t *table)
 	put(table, "session thread", "DNS queries sent", s.nb_queries);
 	put(table, "session thread", "DNS queries not sent: too many under way", s.nb_queries_full);
 	put(table, "session thread", "DNS answers too late", s.nb_answers_late);
+	put(table, "session thread", "DNS answers withheld: an address inside", s.nb_answers_leaking
+	);
 	put(table, "session thread", "DNS queries whose server is unreachable", s.nb_queries_refused
 	);
 }

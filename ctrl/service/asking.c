@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <sluice/dns/answer.h>
+#include <sluice/dns/egress.h>
 #include <sluice/dns/scrub.h>
 #include <sluice/dp/reply.h>
 #include <sluice/proto/record.h>
@@ -111,6 +112,12 @@ tell_client(struct sl_service *s, struct rte_mbuf *m, const uint8_t *answer, siz
 		    room,
 		    is_stream ? room : RTE_MIN((size_t)a.query.edns_bytes, room)
 	    ) != SL_SCRUB_OK) {
+		names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
+		return;
+	}
+	// The permanent check, by a reader of its own: of a resource no address leaves in an answer.
+	if (sl_egress_addresses(s->message, scrubbed.nb_bytes) != 0) {
+		s->stats.nb_answers_leaking++;
 		names_fail(s, m, SL_ANSWER_RESOLVER_SILENT);
 		return;
 	}

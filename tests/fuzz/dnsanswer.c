@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include <sluice/dns/answer.h>
+#include <sluice/dns/egress.h>
 #include <sluice/dns/scrub.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,9 @@ check(const uint8_t *m, size_t n, bool may_hold_pool)
 			abort();
 	}
 	if (response.records.failed || response.records.at != n)
+		abort();
+	// The reader behind everything agrees.
+	if (!may_hold_pool && sl_egress_addresses(m, n) != 0)
 		abort();
 }
 

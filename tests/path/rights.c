@@ -1,6 +1,7 @@
 // Who may reach what: policy that changes under live flows, the connector's own list, prefixes and
 // aliases, and the check that no private address leaves.
 #include "pair.h"
+#include "pair_fault.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -218,6 +219,22 @@ test_one_host(void)
 	pair_end("one host");
 }
 
+// The same in an answer: a name's address becomes, by a fault, the private one.
+static void
+test_leak_in_answer(void)
+{
+	uint32_t git, host = rte_be_to_cpu_32(packet_ip(HOST));
+
+	pair_begin(NULL);
+	git = rte_be_to_cpu_32(packet_ip(pair_resolve(GIT)));
+	pair_misassign(pair.addresses, git, host);
+	CU_ASSERT_EQUAL(pair_ask(CLIENT, GIT, SL_DNS_A, false, &p), 0);
+	CU_ASSERT_EQUAL(pair_drops(pair.pop, "dns_answer_leak"), 1);
+	CU_ASSERT_EQUAL(pair.nb_leaks, 0);
+	pair_misassign(pair.addresses, host, git);
+	pair_end("leak in answer");
+}
+
 static const struct sl_test_case cases[] = {
 	{ "C5: the next packet of a client after a revocation is refused, and the host is told",
 	  test_revoke_up },
@@ -232,6 +249,8 @@ static const struct sl_test_case cases[] = {
 	{ "A9: an alias is resolved by the name it stands for", test_alias },
 	{ "B1: a private address about to leave toward a client is held back and counted",
 	  test_leak },
+	{ "B1: an answer about to tell a private address is held back and counted",
+	  test_leak_in_answer },
 };
 
 int

@@ -12,12 +12,13 @@
 
 #define STEP_PKTS 16 // taken through the steps together: their queries fit the first cache
 
-enum edge { MALFORMED, NO_CLIENT, ROOM, LIMITED, CLIENT, PUNT, EDGE_COUNT };
+enum edge { MALFORMED, NO_CLIENT, ROOM, LEAK, LIMITED, CLIENT, PUNT, EDGE_COUNT };
 
 static const char *const edges[EDGE_COUNT] = {
 	[MALFORMED] = "dns_answer_malformed",
 	[NO_CLIENT] = "dns_answer_no_client",
 	[ROOM] = "dns_answer_room",
+	[LEAK] = "dns_answer_leak",
 	[LIMITED] = "dns_answer_limited",
 	[CLIENT] = "client",
 	[PUNT] = "punt",
@@ -75,6 +76,8 @@ follow(struct sl_worker *w,
 		return PUNT;
 	case SL_ANSWER_DROP:
 	default:
+		if (unlikely(answer->drop == SL_ANSWER_DROP_LEAK))
+			return LEAK;
 		return answer->drop == SL_ANSWER_DROP_ROOM ? ROOM : MALFORMED;
 	}
 }
@@ -169,3 +172,6 @@ SL_DROP(dns_answer_limited,
 	SL_EXPECTED,
 	"DNS query beyond what the client or its tenant may ask a second.")
 SL_DROP(dns_answer_room, SL_OUR_FAULT, "The packet buffer has no room for the answer.")
+SL_DROP(dns_answer_leak,
+	SL_OUR_FAULT,
+	"Answer to a client would have shown it an address that is none of the pool's.")

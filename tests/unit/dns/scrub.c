@@ -56,6 +56,7 @@ test_addresses_go(void)
 	add(&w, 1, SL_DNS_NS, "\2ns\xc0\x0c", 5);
 	add(&w, 2, SL_DNS_AAAA, aaaa, 16);
 	add(&w, 2, SL_DNS_A, a, 4);
+	sl_put16(answer + sl_writer_len(&w) - 12, 4); // of class HS, which has the same addresses
 	CU_ASSERT_EQUAL(scrub(&s, "MAIL.corp", SL_DNS_MX, NULL, sl_writer_len(&w)), SL_SCRUB_OK);
 	CU_ASSERT_EQUAL(s.nb_removed, 3);
 	CU_ASSERT_PTR_NULL(memmem(out, s.nb_bytes, a, 4));

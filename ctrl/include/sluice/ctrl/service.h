@@ -108,6 +108,7 @@ struct sl_service_stats {
 	uint64_t nb_queries; // sent to DNS servers
 	uint64_t nb_queries_full;
 	uint64_t nb_answers_late;
+	uint64_t nb_answers_leaking; // held back: they would have shown a private address
 	uint64_t nb_queries_refused; // ICMP says that their server cannot be reached
 	struct sl_histogram waits[SL_WAITS];
 };

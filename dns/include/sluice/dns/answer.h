@@ -31,6 +31,7 @@ enum sl_answer_drop {
 	SL_ANSWER_DROP_NO_HEADER, // shorter than a header
 	SL_ANSWER_DROP_RESPONSE, // a response, to our port
 	SL_ANSWER_DROP_ROOM, // the buffer has no room for the answer
+	SL_ANSWER_DROP_LEAK, // the address to be told is none of the pool's
 };
 
 #define SL_ANSWER_BUDGET_MIN 512u
