@@ -5,6 +5,7 @@
 #include <sluice/dp/worker.h>
 
 #define HOLD_NS    (SL_PREFERENCE_HOLD_S * SL_NS_PER_S)
+#define LATE_NS    (2 * SL_HEARTBEAT_MS * SL_NS_PER_MS)
 #define RTT_MAX_NS (10 * SL_NS_PER_S) // what claims to be older is no answer to a ping of ours
 #define RTT_SMOOTH 8u // RFC 6298: an eighth of each new one
 
@@ -36,9 +37,13 @@ wanted_share(const struct sl_preference *p, uint64_t now_ns)
 void
 sl_preference_look(struct sl_preference *p, bool is_silent, uint64_t now_ns)
 {
+	// Looks come with each heartbeat. When they do not, it was this node that stood still: what it has
+	// not heard says nothing.
+	bool stood_still = p->looked_ns != 0 && now_ns - p->looked_ns > LATE_NS;
 	unsigned wanted;
 
-	if (is_silent)
+	p->looked_ns = now_ns;
+	if (is_silent && !stood_still)
 		p->doubted_ns = now_ns;
 	wanted = wanted_share(p, now_ns);
 	if (wanted == sl_preference_share(p) ||

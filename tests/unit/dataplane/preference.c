@@ -163,6 +163,19 @@ test_doubt(void)
 	CU_ASSERT_EQUAL(atomic_load(&table[0].preference.nb_changes), 2);
 }
 
+// A node that stood still itself has heard nobody, and holds it against nobody.
+static void
+test_own_stall(void)
+{
+	struct sl_preference p = { 0 };
+
+	sl_preference_look(&p, false, T0_NS);
+	sl_preference_look(&p, true, T0_NS + 4 * BEAT_NS);
+	CU_ASSERT_EQUAL(sl_preference_share(&p), SL_PREFERENCE_FULL);
+	sl_preference_look(&p, true, T0_NS + 5 * BEAT_NS);
+	CU_ASSERT_EQUAL(sl_preference_share(&p), 0);
+}
+
 // Silences and loads at random for a day, of many characters.
 static void
 test_changes(void)
@@ -254,9 +267,11 @@ static const struct sl_test_case cases[] = {
 	{ "C3: connectors get new flows by their weights", test_weights },
 	{ "C3: a loaded connector gets less, step by step", test_load },
 	{ "C3: the same flow falls on the same connector", test_sticky },
-	{ "C2 C3: none that is silent for 300 ms, drains or is full gets a new flow",
+	{ "C2 C3: none that is silent for 300 ms or is full gets a new flow while there is "
+	  "another, none that drains any",
 	  test_not_to_be_had },
 	{ "C3: a path that was silent is trusted again after 30 s", test_doubt },
+	{ "C3: a node that stood still doubts nobody for what it has not heard", test_own_stall },
 	{ "C3: whatever paths and loads do, a preference changes at most once in 30 s",
 	  test_changes },
 	{ "C3: round trips that jitter by half change nothing", test_jitter },

@@ -31,6 +31,7 @@ struct sl_preference {
 	atomic_uint nb_changes; // of `lost`
 	uint64_t changed_ns; // the last; 0: never
 	uint64_t doubted_ns; // when its path was last found silent; 0: never
+	uint64_t looked_ns; // the last look; 0: none
 	atomic_uint_fast64_t rtt_ns; // smoothed; 0: not known
 };
 
