@@ -61,6 +61,8 @@ struct sl_try {
 	bool is_tcp;
 	bool has_token;
 	bool is_silent; // its retry interval passed
+	bool is_plain; // asked without EDNS, ...
+	bool retries_plain; // ... since the upstream refused it a moment ago
 	uint32_t release; // token to be freed; SL_NO_TOKEN: none
 };
 

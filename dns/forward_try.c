@@ -101,7 +101,7 @@ sl_question_restart(struct sl_forward *f, struct sl_question *q, uint64_t now_ns
 			close_try(f, q, t, SL_TRY_IDLE);
 		t->has_token = false;
 		t->state = SL_TRY_IDLE;
-		t->is_silent = false;
+		t->is_silent = t->retries_plain = false;
 	}
 	q->first_upstream = 0;
 	sl_question_ask_next(f, q, now_ns);
@@ -139,6 +139,12 @@ sl_forward_refused(struct sl_forward *f, uint32_t token, uint64_t now_ns)
 	sl_question_ask_next(f, q, now_ns);
 }
 
+static struct sl_asked
+asked_of(const struct sl_question *q, const struct sl_try *t)
+{
+	return (struct sl_asked){ &q->name, t->id, q->type, t->mix, t->is_plain };
+}
+
 static enum sl_receive_verdict
 match(struct sl_forward *f,
       uint32_t token,
@@ -151,18 +157,41 @@ match(struct sl_forward *f,
 {
 	struct sl_question *q = NULL;
 	struct sl_try *t = try_of(f, token, &q);
-	enum sl_receive_verdict verdict;
+	struct sl_asked asked;
 
 	if (t == NULL)
 		return SL_RECEIVE_UNKNOWN;
 	if (!sl_upstream_same(f->upstreams[t - q->tries].at, from))
 		return SL_RECEIVE_SERVER;
-	verdict = sl_upstream_match(
-		&(struct sl_asked){ &q->name, t->id, q->type, t->mix }, message, nb_bytes, response
-	);
 	*question = q;
 	*try = t;
-	return verdict;
+	asked = asked_of(q, t);
+	return sl_upstream_match(&asked, message, nb_bytes, response);
+}
+
+// An upstream that does not know EDNS is asked again without. What it says to that is noted.
+static bool
+retried_plain(
+	struct sl_forward *f,
+	struct sl_question *q,
+	struct sl_try *t,
+	const struct sl_response *response,
+	bool is_tcp,
+	uint64_t now_ns
+)
+{
+	struct sl_upstream *u = &f->upstreams[t - q->tries];
+	struct sl_asked asked = asked_of(q, t);
+
+	if (t->retries_plain)
+		sl_upstream_plain_answered(u, response, now_ns);
+	if (!sl_upstream_refused_edns(&asked, response))
+		return false;
+	f->stats.nb_received[SL_RECEIVE_ACCEPTED]++;
+	sl_upstream_answered(u, now_ns - t->sent_ns);
+	t->retries_plain = true;
+	close_try(f, q, t, is_tcp ? SL_TRY_TCP : SL_TRY_SEND);
+	return true;
 }
 
 static bool
@@ -192,6 +221,8 @@ sl_forward_receive(
 	uint8_t extended = 0;
 	size_t n = 0;
 
+	if (verdict == SL_RECEIVE_ACCEPTED && retried_plain(f, q, t, &response, is_tcp, now_ns))
+		return verdict;
 	if (verdict == SL_RECEIVE_ACCEPTED && (is_tcp || (response.flags & SL_DNS_TC) == 0)) {
 		memcpy(f->scratch, message, nb_bytes);
 		n = sl_forward_strip(f->scratch, nb_bytes, &extended);
@@ -264,7 +295,10 @@ sl_try_send(
 		q->type,
 		q->flags & SL_FORWARD_FLAGS
 	);
-	if ((q->flags & SL_FORWARD_DO) != 0)
+	t->is_plain = t->retries_plain || sl_upstream_is_plain(u, now_ns);
+	if (t->is_plain)
+		event->nb_bytes = sl_query_drop_edns(f->out, event->nb_bytes);
+	else if ((q->flags & SL_FORWARD_DO) != 0)
 		sl_query_set_dnssec_ok(f->out, event->nb_bytes);
 }
 

@@ -66,7 +66,7 @@ sl_lookup_ask_next(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns)
 	int server;
 
 	drop_token(r, l);
-	l->is_tcp = false;
+	l->is_tcp = l->retries_plain = false;
 	if (l->failed == (1u << r->config.nb_servers) - 1) {
 		complete(r, l, SL_RESOLVED_FAILED);
 		return;
@@ -97,6 +97,12 @@ sl_lookup_restart(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns)
 	sl_lookup_ask_next(r, l, now_ns);
 }
 
+static struct sl_asked
+asked_of(const struct sl_lookup *l)
+{
+	return (struct sl_asked){ &l->name, l->id, l->type, l->mix, l->is_plain };
+}
+
 // The lookup a message belongs to, if its token, server, ID and question are those that were sent.
 static enum sl_receive_verdict
 match(struct sl_resolver *r,
@@ -107,6 +113,7 @@ match(struct sl_resolver *r,
       struct sl_lookup **lookup,
       struct sl_response *response)
 {
+	struct sl_asked asked;
 	struct sl_lookup *l;
 
 	if ((token & 0xffff) >= r->config.queries_max)
@@ -117,9 +124,8 @@ match(struct sl_resolver *r,
 	if (!sl_upstream_same(r->servers[l->server].at, from))
 		return SL_RECEIVE_SERVER;
 	*lookup = l;
-	return sl_upstream_match(
-		&(struct sl_asked){ &l->name, l->id, l->type, l->mix }, message, nb_bytes, response
-	);
+	asked = asked_of(l);
+	return sl_upstream_match(&asked, message, nb_bytes, response);
 }
 
 // Keep the message of an answer of another type until the promises are kept.
@@ -210,6 +216,7 @@ sl_resolver_receive(
 {
 	struct sl_lookup *l = NULL;
 	struct sl_response response;
+	struct sl_asked asked;
 	enum sl_receive_verdict verdict = match(r, token, message, nb_bytes, from, &l, &response);
 
 	r->stats.nb_received[verdict]++;
@@ -217,6 +224,15 @@ sl_resolver_receive(
 		return verdict;
 	sl_upstream_answered(&r->servers[l->server], now_ns - l->sent_ns);
 	r->alive_ns = now_ns != 0 ? now_ns : 1;
+	asked = asked_of(l);
+	if (l->retries_plain)
+		sl_upstream_plain_answered(&r->servers[l->server], &response, now_ns);
+	if (sl_upstream_refused_edns(&asked, &response)) {
+		l->retries_plain = true;
+		drop_token(r, l);
+		l->state = is_tcp ? SL_LOOKUP_TCP : SL_LOOKUP_SEND;
+		return verdict;
+	}
 	if ((response.flags & SL_DNS_TC) != 0 && !is_tcp) {
 		drop_token(r, l);
 		l->state = SL_LOOKUP_TCP;
@@ -268,7 +284,10 @@ sl_lookup_send(
 	event->nb_bytes = sl_query_build(
 		event->message, sizeof(event->message), l->id, wire, l->name.nb_bytes, l->type, 0
 	);
-	if (l->dnssec_ok)
+	l->is_plain = l->retries_plain || sl_upstream_is_plain(u, now_ns);
+	if (l->is_plain)
+		event->nb_bytes = sl_query_drop_edns(event->message, event->nb_bytes);
+	else if (l->dnssec_ok)
 		sl_query_set_dnssec_ok(event->message, event->nb_bytes);
 }
 

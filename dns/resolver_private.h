@@ -53,6 +53,8 @@ struct sl_lookup {
 	uint8_t search; // next search domain
 	uint8_t rcode; // of the last failure a server answered with
 	bool is_tcp;
+	bool is_plain; // asked without EDNS, ...
+	bool retries_plain; // ... since the server refused it a moment ago
 	bool dnssec_ok;
 	bool has_token;
 	uint32_t ttl_s; // smallest along the chain

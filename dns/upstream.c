@@ -9,6 +9,7 @@
 #define DOWN_AFTER     3u
 #define PROBE_MIN_NS   SL_NS_PER_S
 #define PROBE_MAX_NS   (30 * SL_NS_PER_S)
+#define PLAIN_NS       (900 * SL_NS_PER_S)
 
 uint64_t
 sl_upstream_retry_ns(const struct sl_upstream *u)
@@ -103,6 +104,50 @@ sl_upstream_pick(
 	return down;
 }
 
+static bool
+may_refuse_edns(uint16_t flags)
+{
+	unsigned rcode = flags & SL_DNS_RCODE;
+
+	return rcode == SL_RCODE_FORMERR || rcode == SL_RCODE_NOTIMP;
+}
+
+bool
+sl_upstream_refused_edns(const struct sl_asked *asked, const struct sl_response *response)
+{
+	struct sl_records records = response->records;
+	struct sl_record rec;
+
+	if (asked->is_plain || !may_refuse_edns(response->flags))
+		return false;
+	while (sl_records_next(&records, &rec))
+		if (rec.type == SL_DNS_OPT) // it is something else that it refuses
+			return false;
+	return true;
+}
+
+void
+sl_upstream_plain_answered(
+	struct sl_upstream *u, const struct sl_response *response, uint64_t now_ns
+)
+{
+	if (!may_refuse_edns(response->flags))
+		u->plain_until_ns = now_ns + PLAIN_NS;
+}
+
+// A refusal of EDNS by who did not even read the question: header and no more.
+static bool
+bare_refusal(struct sl_response *response, const uint8_t *message, size_t nb_bytes)
+{
+	static const uint8_t nothing[8];
+
+	if (nb_bytes != SL_DNS_HEADER_BYTES || memcmp(message + 4, nothing, 8) != 0)
+		return false;
+	*response = (struct sl_response){ .id = sl_get16(message), .flags = sl_get16(message + 2) };
+	return (response->flags & SL_DNS_QR) != 0 && (response->flags & SL_DNS_OPCODE) == 0 &&
+		may_refuse_edns(response->flags);
+}
+
 enum sl_receive_verdict
 sl_upstream_match(
 	const struct sl_asked *asked,
@@ -114,6 +159,8 @@ sl_upstream_match(
 	const struct sl_name *name = asked->name;
 	uint8_t wire[SL_NAME_WIRE_MAX];
 
+	if (!asked->is_plain && bare_refusal(response, message, nb_bytes))
+		return response->id == asked->id ? SL_RECEIVE_ACCEPTED : SL_RECEIVE_ID;
 	if (!sl_response_parse(response, message, nb_bytes))
 		return SL_RECEIVE_MALFORMED;
 	if (response->id != asked->id)

@@ -25,12 +25,20 @@ void sl_upstream_replace(
 	struct sl_upstream list[SL_UPSTREAMS_MAX], const struct sl_upstream_address *at, unsigned nb
 );
 
+// Is it one that does not know EDNS, for now?
+static inline bool
+sl_upstream_is_plain(const struct sl_upstream *u, uint64_t now_ns)
+{
+	return now_ns < u->plain_until_ns;
+}
+
 // What a query of our own said.
 struct sl_asked {
 	const struct sl_name *name;
 	uint16_t id;
 	uint16_t type;
 	uint64_t mix; // letter case of the name, as sl_name_mix_case() takes it
+	bool is_plain; // without EDNS
 };
 // Is the message a response to it: the same ID and question, letter case included? Fills `response` from
 // SL_RECEIVE_ID on.
@@ -39,4 +47,11 @@ enum sl_receive_verdict sl_upstream_match(
 	const uint8_t *message,
 	size_t nb_bytes,
 	struct sl_response *response
+);
+// Does a matched response say that its server does not know the EDNS it was asked with? It is to be asked again,
+// without.
+bool sl_upstream_refused_edns(const struct sl_asked *asked, const struct sl_response *response);
+// What it said to that: better than before, and it is asked so for a while.
+void sl_upstream_plain_answered(
+	struct sl_upstream *u, const struct sl_response *response, uint64_t now_ns
 );

@@ -208,6 +208,16 @@ sl_query_set_dnssec_ok(uint8_t *message, size_t nb_bytes)
 		message[nb_bytes - 4] |= 0x80; // of the OPT's flags, at the end
 }
 
+// Take EDNS from a query that sl_query_build() made; its new length.
+static inline size_t
+sl_query_drop_edns(uint8_t *message, size_t nb_bytes)
+{
+	if (nb_bytes <= SL_DNS_HEADER_BYTES)
+		return nb_bytes;
+	message[10] = message[11] = 0; // ARCOUNT
+	return nb_bytes - SL_DNS_OPT_BYTES;
+}
+
 // Flip letters of a lower-case wire name by the bits of `random` (0x20). Same length.
 void sl_name_mix_case(uint8_t *wire, size_t nb_bytes, uint64_t random);
 

@@ -3,6 +3,8 @@
 //
 // Health: a server that was silent on three queries running is *down*; while down it is asked last, except
 // for one query in each probe interval (1 s, doubling to 30 s), and any valid answer makes it *up*. The
+// A server that does not know EDNS (RFC 6891 section 7: FORMERR or NOTIMP without an OPT, perhaps a header and no
+// more) is asked again without at once; one that answers then is asked so for a quarter of an hour. The
 // retry interval follows the server's smoothed round trip: at least 50 ms, at most 1 s (RFC 6298's shape).
 #pragma once
 
@@ -25,6 +27,7 @@ struct sl_upstream {
 	uint64_t rttvar_ns;
 	uint64_t probe_ns; // when down: next time it may be asked first
 	uint64_t probe_interval_ns;
+	uint64_t plain_until_ns; // does not know EDNS: asked without it until then
 	uint64_t nb_queries;
 	uint64_t nb_answers;
 	uint64_t nb_timeouts;
