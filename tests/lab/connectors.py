@@ -34,7 +34,7 @@ add rule ip broken forward oifname "{host}" drop'"""
     process.shell("underlay", lines)
 
 
-@case("C3: two connectors share new flows by their weights, and each flow stays where it began")
+@case("C3: two connectors share new flows by their weights, and each flow stays where it began", alone=True)
 def weights(lab):
     with second_connector(lab, weight=50, first=150):
         socks = [lab.tcp("client", lab.address_of("client", GIT), 80) for _ in range(12)]
@@ -60,7 +60,7 @@ def weights(lab):
 
 
 @case("C2: kill -9 of one of two connectors under 10,000 flows: new flows go to the other within "
-      "300 ms, its connections are reset at 1 s")
+      "300 ms, its connections are reset at 1 s", alone=True)
 def kill_one(lab):
     with second_connector(lab), crowd(lab, CROWD) as held:
         before = flows_by_connector(lab)
@@ -134,7 +134,8 @@ def drain_pop(lab):
         lab.control("pop", "drain", "undo")
 
 
-@case("C2 C3: a path that fails twice a second for 8 s moves preference once, and no new flow waits for it")
+@case("C2 C3: a path that fails twice a second for 8 s moves preference once, and no new flow waits for it",
+      alone=True)
 def flapping(lab):
     with second_connector(lab):
         attempts = Attempts("client", lab.address_of("client", GIT), 80)

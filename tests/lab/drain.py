@@ -33,6 +33,7 @@ def wait_drained(lab, host):
     lab.wait_for("the daemon to end", lambda: process.exit_of(host, "sluice"), 60)
     expect(process.exit_of(host, "sluice"), "0", f"the exit status of {host}")
     lab.start_again(host)
+    lab.wait_ready()
 
 
 @case("C2: a draining connector gets no new flows, keeps its live ones, and ends with the last", ends="connector")
