@@ -95,12 +95,11 @@ test_shortage(void)
 	send_large(git, 4000);
 	CU_ASSERT_FALSE(pair_host_take(&p));
 	CU_ASSERT(without_buffer(pair.pop) >= 1);
-	// No heartbeats leave: new flows are refused, as at a connector that is gone.
+	// No heartbeats leave. A connector that is silent, and the only one, gets new flows all the same.
 	path_pass_ms(600);
 	udp.source_port = 4002;
 	pair_client_send(&udp);
-	CU_ASSERT_FALSE(pair_host_take(&p));
-	CU_ASSERT_TRUE(pair_client_take(&p) && pair_is_error(&p, 3, 1));
+	CU_ASSERT_TRUE(pair_host_take(&p));
 
 	give_back(&at_pop);
 	give_back(&at_connector);
