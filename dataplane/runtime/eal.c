@@ -120,6 +120,20 @@ add_main_core(struct args *a, const cpu_set_t *allowed, unsigned wanted)
 	add(a, core);
 }
 
+// What rte_eal_init's failure means. Its own EAGAIN is not ours: it would fail again.
+static int
+failure(int why, bool is_huge)
+{
+	if (is_huge && why == ENOMEM)
+		return -EAGAIN;
+	if (access("/sys/module", F_OK) != 0)
+		fprintf(stderr,
+			"sluice: DPDK looks for VFIO in /sys/module, which is not there: show it "
+			"to "
+			"this container (systemd-nspawn --bind-ro=/sys/module)\n");
+	return why == EAGAIN || why == 0 ? -EIO : -why;
+}
+
 int
 sl_eal_start(const struct sl_eal_conf *conf)
 {
@@ -148,9 +162,7 @@ sl_eal_start(const struct sl_eal_conf *conf)
 	rc = rte_eal_init(a.argc, a.argv);
 	// DPDK pins the thread that starts it; only workers are to be pinned.
 	sched_setaffinity(0, sizeof(allowed), &allowed);
-	if (rc < 0 && is_huge && rte_errno == ENOMEM)
-		return -EAGAIN;
-	return rc < 0 ? -rte_errno : 0;
+	return rc < 0 ? failure(rte_errno, is_huge) : 0;
 }
 
 void

@@ -180,3 +180,18 @@ def capabilities(lab):
         lab.stop("connector")
         lab.start_again("connector")
     lab.wait_ready()
+
+
+@case("E3: where /sys/module is missing, as in some containers, the daemon ends at once and names the remedy",
+      ends="connector")
+def without_modules(lab):
+    lab.stop("connector")
+    hide = ("mount -t tmpfs none /mnt && mkdir /mnt/devices /mnt/kernel && mount --rbind /sys/devices /mnt/devices && "
+            "mount --rbind /sys/kernel /mnt/kernel && mount --move /mnt /sys && exec \"$0\" -c \"$1\"")
+    try:
+        done = lab.run("connector", "unshare", "--mount", "timeout", "20", "sh", "-c", hide,
+                       daemons.binary("sluice"), daemons.config_path("connector"))
+        expect((done.code, done.err.count("--bind-ro=/sys/module")), (1, 1), f"the end: {done.err[-500:]}")
+    finally:
+        lab.start_again("connector")
+    lab.wait_ready()
