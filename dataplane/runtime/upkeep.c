@@ -21,6 +21,7 @@
 
 #define SWEEP_PERIOD_DS      10u // the whole table is looked at this often
 #define SWEEP_MAX            4096u // records a tick, at most
+#define ASK_AGAIN_LOOKS      8u // asking the policy about a flow again counts as so many records
 #define NAME_USE_S           8u // a flow says so often that its name is in use
 #define HALF_OPEN_PRESSED_DS 50u // idle time of half-open connections of a client with many
 #define CLOSE_MAX            256u // flows ended a tick when the node stops
@@ -220,11 +221,19 @@ look_at(struct sl_worker *w, struct sl_flow *f, uint32_t index)
 		expire(w, index, SL_CLOSE_DONE);
 }
 
+// Was it admitted under a policy that is no longer in force?
+static inline bool
+is_of_before(const struct sl_worker *w, const struct sl_flow *f)
+{
+	return f->kind == SL_FLOW_CLIENT && w->snapshot != NULL &&
+		f->pop.generation != w->snapshot->generation;
+}
+
 static void
 sweep(struct sl_worker *w)
 {
 	struct sl_flow_table *t = w->flows;
-	uint32_t past_ds = w->now_ds - w->swept_ds, nb;
+	uint32_t past_ds = w->now_ds - w->swept_ds, nb = SWEEP_MAX;
 
 	w->swept_ds = w->now_ds;
 	w->sweep_due = (uint32_t)RTE_MIN(
@@ -232,11 +241,12 @@ sweep(struct sl_worker *w)
 			((uint64_t)t->nb_flows * past_ds + SWEEP_PERIOD_DS - 1) / SWEEP_PERIOD_DS,
 		(uint64_t)t->nb_flows
 	);
-	nb = RTE_MIN(w->sweep_due, SWEEP_MAX);
-	w->sweep_due -= nb;
-	for (; nb != 0; nb--) {
+	while (w->sweep_due != 0 && nb != 0) {
 		struct sl_flow *f = &t->flows[t->sweep_at];
 
+		// The walks after a reload are hardly longer than others: it only takes more of them.
+		nb -= RTE_MIN(nb, is_of_before(w, f) ? ASK_AGAIN_LOOKS : 1);
+		w->sweep_due--;
 		if (t->sweep_at == 0)
 			begin_pass(w);
 		rte_prefetch0(&t->flows[(t->sweep_at + 8) % t->nb_flows].last_seen_ds);

@@ -211,7 +211,7 @@ has_work_queued(const struct sl_worker *w)
 	for (unsigned k = 0; k < w->nb_workers; k++)
 		if (!rte_ring_empty(w->from_worker[k]))
 			return true;
-	return w->cut_due != 0 || !rte_ring_empty(w->from_session) ||
+	return w->cut_due != 0 || w->sweep_due != 0 || !rte_ring_empty(w->from_session) ||
 		!rte_ring_empty(w->from_stream) || !rte_ring_empty(w->mail);
 }
 
