@@ -4,6 +4,7 @@
 #include <sluice/dp/node.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // What the one run there is at a time feeds.
 static struct {
@@ -126,6 +127,41 @@ bench_run(struct bench_end *end, struct bench_frames *in, struct bench_frames *o
 	return stop_tsc - start_tsc;
 }
 
+static uint64_t
+own_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * SL_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+uint64_t
+bench_run_longest(
+	struct bench_end *end,
+	struct bench_frames *in,
+	struct bench_frames *out,
+	struct sl_clock *clock,
+	uint64_t step_ns
+)
+{
+	uint64_t longest = 0, start, took;
+
+	begin(end, in, out);
+	end->worker->stats.walks = 1;
+	for (unsigned b = 0; b < in->nb_bursts; b++) {
+		sl_clock_move(clock, step_ns);
+		start = own_ns();
+		sl_dp_walk(end->dp, 0);
+		took = own_ns() - start;
+		longest = took > longest ? took : longest;
+		bench_frames_end_burst(out);
+		end->worker->stats.walks = 1;
+	}
+	bench_frames_clear(in);
+	return longest;
+}
+
 static void
 note(struct bench_profile *p, const char *name, double cycles, double packets)
 {
@@ -175,12 +211,13 @@ bench_run_profiled(
 			     (double)(after[i].objs - before[i].objs) / nb_pkts);
 }
 
-// Ends of buffers whose contents went on in another.
+// Ends of buffers whose contents went on in another, and what fills up a probe of the path.
 static bool
 is_consumption(const char *name)
 {
 	return strcmp(name, "tunnel_pack_joined") == 0 ||
-		strcmp(name, "record_input_consumed") == 0;
+		strcmp(name, "record_input_consumed") == 0 ||
+		strcmp(name, "record_input_unknown") == 0;
 }
 
 uint64_t

@@ -39,6 +39,16 @@ void bench_frames_free(struct bench_frames *f);
 // then empty. Returns the cycles it took.
 uint64_t bench_run(struct bench_end *end, struct bench_frames *in, struct bench_frames *out);
 
+// The same, a walk at a time, each with `step_ns` of the world's clock before it. Returns the longest walk
+// in nanoseconds of this thread's own time: what else the machine did meanwhile is not in it.
+uint64_t bench_run_longest(
+	struct bench_end *end,
+	struct bench_frames *in,
+	struct bench_frames *out,
+	struct sl_clock *clock,
+	uint64_t step_ns
+);
+
 // The same with every node timed.
 void bench_run_profiled(
 	struct bench_end *end,

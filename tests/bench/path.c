@@ -3,7 +3,7 @@
 //
 //   bench-path [--json] [--quick] [--flows N,..] [--clients N,..] [--sessions N,..] [--bytes N,..]
 //              [--burst N,..] [--names N,..] [--chacha] [--wireguard] [--repetitions N] [--memory MB]
-//              [--core N]
+//              [--core N] [--reload]
 #include "rounds.h"
 #include "traffic.h"
 
@@ -31,7 +31,7 @@ struct options {
 	struct list flows, clients, sessions, bytes, bursts, names;
 	enum sl_cipher cipher;
 	unsigned nb_repetitions, memory_mb, core;
-	bool is_json, is_quick, is_wireguard;
+	bool is_json, is_quick, is_wireguard, is_reload;
 };
 
 static const char *const leg_names[BENCH_LEGS] = {
@@ -202,11 +202,74 @@ measure_dns(const struct options *o, uint32_t nb_names, struct sl_bench_json *js
 	return faults;
 }
 
+static void
+report_reload(
+	struct sl_bench_json *json, uint32_t nb_flows, const char *end, double us[2][BENCH_RELOADS]
+)
+{
+	struct sl_bench_stat without = sl_bench_stat(us[0], BENCH_RELOADS);
+	struct sl_bench_stat with = sl_bench_stat(us[1], BENCH_RELOADS);
+	double cycles = (double)rte_get_tsc_hz() / 1e6; // a microsecond
+
+	if (json == NULL) {
+		printf("%-10s %9u flows, longest walk, us (cycles): without %.0f median %.0f, with "
+		       "a "
+		       "reload %.0f median %.0f; longer by %.0f (%.0f), median %.0f (%.0f)\n",
+		       end,
+		       nb_flows,
+		       without.min,
+		       without.median,
+		       with.min,
+		       with.median,
+		       with.min - without.min,
+		       (with.min - without.min) * cycles,
+		       with.median - without.median,
+		       (with.median - without.median) * cycles);
+		return;
+	}
+	sl_bench_json_object(json);
+	sl_bench_json_text(json, "bench", "reload");
+	sl_bench_json_text(json, "path", end);
+	sl_bench_json_number(json, "flows", nb_flows);
+	sl_bench_json_stat(json, "longest_us_without", &without);
+	sl_bench_json_stat(json, "longest_us_with", &with);
+	sl_bench_json_number(json, "longer_us", with.min - without.min);
+	sl_bench_json_number(json, "longer_cycles", (with.min - without.min) * cycles);
+}
+
+static uint64_t
+measure_reload(const struct options *o, uint32_t nb_flows, struct sl_bench_json *json)
+{
+	static struct bench_reload result;
+	struct bench_size size = { .nb_flows = nb_flows,
+				   .nb_clients = o->clients.of[0],
+				   .nb_sessions = 1,
+				   .nb_names = NB_NAMES,
+				   .cipher = o->cipher,
+				   .is_kept = true };
+	struct bench_rounds *r = bench_rounds_create(&size, o->bursts.of[0], nb_flows);
+	uint64_t faults;
+
+	bench_rounds_open(r);
+	bench_rounds_reload(r, &result);
+	faults = bench_rounds_faults(r);
+	if (faults == 0) {
+		report_reload(json, nb_flows, "pop", result.pop);
+		report_reload(json, nb_flows, "connector", result.connector);
+	}
+	bench_rounds_destroy(r);
+	return faults;
+}
+
 static uint64_t
 measure_all(const struct options *o, struct sl_bench_json *json)
 {
 	uint64_t faults = 0;
 
+	for (unsigned f = 0; o->is_reload && f < o->flows.nb; f++)
+		faults += measure_reload(o, o->flows.of[f], json);
+	if (o->is_reload)
+		return faults;
 	for (unsigned f = 0; f < o->flows.nb; f++)
 		for (unsigned c = 0; c < o->clients.nb; c++)
 			for (unsigned s = 0; s < o->sessions.nb; s++)
@@ -237,7 +300,7 @@ usage(void)
 		"[--sessions N,..]\n"
 		"                  [--bytes N,..] [--burst N,..] [--names N,..] [--chacha]\n"
 		"                  [--wireguard]\n"
-		"                  [--repetitions N] [--memory MB] [--core N]\n");
+		"                  [--repetitions N] [--memory MB] [--core N] [--reload]\n");
 	exit(EXIT_FAILURE);
 }
 
@@ -258,6 +321,7 @@ parse_options(struct options *o, int argc, char **argv)
 		{ "repetitions", required_argument, NULL, 'r' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "core", required_argument, NULL, 'o' },
+		{ "reload", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -295,6 +359,9 @@ parse_options(struct options *o, int argc, char **argv)
 			break;
 		case 'w':
 			o->is_wireguard = true;
+			break;
+		case 'l':
+			o->is_reload = true;
 			break;
 		case 'r':
 			o->nb_repetitions = (unsigned)atoi(optarg);
@@ -342,7 +409,7 @@ main(int argc, char **argv)
 	if (o.is_json) {
 		to = &json;
 		sl_bench_json_open(to, stdout);
-	} else {
+	} else if (!o.is_reload) {
 		printf("%-18s %5s %7s %9s %6s %5s %6s %7s %7s %7s %8s %6s %7s %6s %6s %6s\n",
 		       "path",
 		       "bytes",

@@ -140,19 +140,21 @@ check_at_host(struct bench_rounds *r, struct bench_frames *frames)
 }
 
 static void
-check_at_client(struct bench_rounds *r)
+check_at_client(struct bench_rounds *r, struct bench_frames *frames)
 {
-	for (unsigned i = 0; i < r->out.nb; i++) {
+	for (unsigned i = 0; i < frames->nb; i++) {
 		uint32_t flow;
 
 		r->nb_seen++;
-		if (r->world->size.is_wireguard && !bench_device_unwrap(r->world, r->out.m[i])) {
+		if (r->world->size.is_wireguard && !bench_device_unwrap(r->world, frames->m[i])) {
 			r->nb_wrong++;
 			continue;
 		}
-		r->nb_wrong += !bench_check_at_client(r->world, r->out.m[i], r->frame_bytes, &flow);
+		r->nb_wrong += !bench_check_at_client(
+			r->world, frames->m[i], r->frame_bytes, &flow
+		);
 	}
-	bench_frames_free(&r->out);
+	bench_frames_free(frames);
 }
 
 static void
@@ -223,7 +225,7 @@ round_back(struct bench_rounds *r, enum mode mode)
 	run_leg(r, &r->world->connector, BENCH_CONNECTOR_BACK, mode, BENCH_BATCH_PKTS);
 	carry(r, BENCH_HOST_UNDERLAY, &r->world->pop, BENCH_POP_UNDERLAY);
 	run_leg(r, &r->world->pop, BENCH_POP_DOWN, mode, BENCH_BATCH_PKTS);
-	check_at_client(r);
+	check_at_client(r, &r->out);
 }
 
 // The first packet of each flow: OPEN up, the packet out, ACCEPT back.
@@ -336,6 +338,61 @@ bench_rounds_ask(struct bench_rounds *r, unsigned nb_repetitions)
 	for (unsigned i = 0; i < PROFILE_BATCHES; i++)
 		round_ask(r, MODE_PROFILED);
 	close_leg(&r->legs[BENCH_DNS]);
+}
+
+// ---- Reloads -----------------------------------------------------------------------------------
+
+#define WALK_NS (SL_NS_PER_MS / 20) // time that passes from walk to walk
+#define RELOAD_ROUNDS                                                                              \
+	160u // about two seconds: the sweep sees every flow, with a reload and after it
+#define RELOAD_AT 16u
+
+static void
+longer(double *us, uint64_t ns)
+{
+	*us = (double)ns / 1e3 > *us ? (double)ns / 1e3 : *us;
+}
+
+// What one end says to the other beside the flows, heartbeats, comes along and is answered.
+static void
+round_kept(struct bench_rounds *r, double *pop_us, double *connector_us)
+{
+	struct bench_world *w = r->world;
+	struct sl_clock *clock = &w->clock;
+
+	fill_up(r, BENCH_BATCH_PKTS);
+	longer(pop_us, bench_run_longest(&w->pop, &r->in, &r->out, clock, WALK_NS));
+	carry(r, BENCH_POP_UNDERLAY, &w->connector, BENCH_HOST_UNDERLAY);
+	longer(connector_us, bench_run_longest(&w->connector, &r->in, &r->out, clock, WALK_NS));
+	carry(r, BENCH_HOST_UNDERLAY, &w->pop, BENCH_POP_UNDERLAY);
+	check_at_host(r, &r->late);
+	longer(pop_us, bench_run_longest(&w->pop, &r->in, &r->out, clock, 0));
+	bench_frames_free(&r->out);
+	fill_back(r, BENCH_BATCH_PKTS);
+	longer(connector_us, bench_run_longest(&w->connector, &r->in, &r->out, clock, WALK_NS));
+	carry(r, BENCH_HOST_UNDERLAY, &w->pop, BENCH_POP_UNDERLAY);
+	longer(pop_us, bench_run_longest(&w->pop, &r->in, &r->out, clock, WALK_NS));
+	carry(r, BENCH_POP_UNDERLAY, &w->connector, BENCH_HOST_UNDERLAY);
+	check_at_client(r, &r->late);
+	longer(connector_us, bench_run_longest(&w->connector, &r->in, &r->out, clock, 0));
+	bench_frames_free(&r->out);
+}
+
+void
+bench_rounds_reload(struct bench_rounds *r, struct bench_reload *result)
+{
+	memset(result, 0, sizeof(*result));
+	for (unsigned run = 0; run < 2 * BENCH_RELOADS; run++) {
+		unsigned with = run % 2;
+
+		for (unsigned i = 0; i < RELOAD_ROUNDS; i++) {
+			if (with && i == RELOAD_AT)
+				bench_world_reload(r->world);
+			round_kept(
+				r, &result->pop[with][run / 2], &result->connector[with][run / 2]
+			);
+		}
+	}
 }
 
 uint64_t

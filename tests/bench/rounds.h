@@ -20,6 +20,7 @@ enum bench_leg {
 };
 
 #define BENCH_SAMPLES_MAX 512u
+#define BENCH_RELOADS     5u // runs with one, and as many without
 
 struct bench_leg_result {
 	double samples[BENCH_SAMPLES_MAX]; // cycles per packet
@@ -56,6 +57,13 @@ void bench_rounds_measure(struct bench_rounds *r, unsigned frame_bytes, unsigned
 
 // Measure DNS answers; bench_rounds_create() with nb_order the number of names.
 void bench_rounds_ask(struct bench_rounds *r, unsigned nb_repetitions);
+
+// The longest walk of each end while packets of all flows go both ways and time passes: over the same
+// run with and without a reload in it, in turn. The world is one that is kept.
+struct bench_reload {
+	double pop[2][BENCH_RELOADS], connector[2][BENCH_RELOADS]; // us; [1]: with a reload
+};
+void bench_rounds_reload(struct bench_rounds *r, struct bench_reload *result);
 
 // Packets lost or wrong so far; says what on stderr. No figure is worth printing unless it is 0.
 uint64_t bench_rounds_faults(const struct bench_rounds *r);

@@ -11,6 +11,7 @@
 #include <sluice/dp/plain.h>
 #include <sluice/dp/quota.h>
 #include <sluice/dp/tables.h>
+#include <sluice/dp/upkeep.h>
 #include <sluice/proto/keypair.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,9 @@ build_policy(struct bench_world *w)
 	struct sl_policy_resource *list = need(w->size.nb_names, sizeof(*list));
 	char(*texts)[64] = need(w->size.nb_names, sizeof(*texts));
 	const char **patterns = need(w->size.nb_names, sizeof(*patterns));
-	struct sl_policy_spec spec = { .generation = 1, .name_key = name_key, .resources = list };
+	struct sl_policy_spec spec = { .generation = ++w->generation,
+				       .name_key = name_key,
+				       .resources = list };
 	struct sl_policy_error error;
 
 	for (uint32_t n = 0; n < w->size.nb_names; n++) {
@@ -192,24 +195,24 @@ make_snapshots(struct bench_world *w)
 	for (uint32_t i = 0; i < w->size.nb_sessions; i++)
 		w->networks[i] = (struct sl_network
 		){ .name = "network", .nb_sessions = 1, .sessions = { i } };
-	w->tenant = (struct sl_tenant){ .name = "tenant",
-					.policy = w->policy,
-					.addresses = w->addresses,
-					.flow_secret = { 7, 1 } };
+	w->tenants[0] = (struct sl_tenant){ .name = "tenant",
+					    .policy = w->policy,
+					    .addresses = w->addresses,
+					    .flow_secret = { 7, 1 } };
 	s->plain = sl_plain_build(entries, w->size.nb_clients);
 	if (s->plain == NULL)
 		give_up("memory for clients");
 	free(entries);
-	s->generation = 1;
+	s->generation = w->generation;
 	s->clients = w->clients;
 	s->ends = w->ends;
 	s->nb_clients = w->size.nb_clients + 1;
-	s->tenants = &w->tenant;
+	s->tenants = &w->tenants[0];
 	s->nb_tenants = 1;
 	s->networks = w->networks;
 	s->nb_networks = (uint16_t)w->size.nb_sessions;
 	w->connector.snapshot = (struct sl_snapshot
-	){ .generation = 1, .tenants = &w->tenant, .nb_tenants = 1 };
+	){ .generation = 1, .tenants = &w->tenants[0], .nb_tenants = 1 };
 }
 
 // ---- Instances ---------------------------------------------------------------------------------
@@ -263,10 +266,13 @@ create_instance(
 				   .nb_mbufs = NB_MBUFS,
 				   .clock = &w->clock,
 				   .wiring = wiring,
-				   .nb_wiring = 2 };
+				   .nb_wiring = 2,
+				   .on_mail = w->size.is_kept ? sl_upkeep_mail : NULL,
+				   .on_tick = w->size.is_kept ? sl_upkeep_tick : NULL };
 	struct sl_tables_conf tables = { .nb_flows = w->size.nb_flows + w->size.nb_flows / 8 + 1024,
 					 .nb_sessions = w->size.nb_sessions +
 						 (w->size.is_wireguard ? w->size.nb_clients : 0),
+					 .timeouts = { 74400, 2400, 100, 1200, 20, 600 },
 					 .nat_port_low = 1024,
 					 .nat_port_high = 65535 };
 
@@ -424,6 +430,26 @@ bench_world_create(const struct bench_size *size)
 	sl_client_ends_fill(w->ends, w->clients, size->nb_clients + 1);
 	resolve_names(w);
 	return w;
+}
+
+void
+bench_world_reload(struct bench_world *w)
+{
+	const struct sl_snapshot *now = w->pop.worker->snapshot;
+	struct sl_snapshot *next = now == &w->spare ? &w->pop.snapshot : &w->spare;
+	struct sl_tenant *tenant = &w->tenants[now->tenants == &w->tenants[0]];
+	struct sl_policy *old = w->policy;
+
+	build_policy(w);
+	while (!sl_addresses_compile(w->addresses, w->policy, 1024, START_NS / SL_NS_PER_S))
+		;
+	*tenant = now->tenants[0];
+	tenant->policy = w->policy;
+	*next = *now;
+	next->generation = w->generation;
+	next->tenants = tenant;
+	(void)!sl_dp_swap_snapshot(w->pop.dp, next);
+	sl_policy_free(old);
 }
 
 static void

@@ -27,6 +27,7 @@ struct bench_size {
 	uint32_t nb_names;
 	enum sl_cipher cipher;
 	bool is_wireguard; // clients are WireGuard devices; else plain ones
+	bool is_kept; // upkeep runs (expiry, heartbeats), and time passes when told
 };
 
 // One end: its instance and what its worker reads.
@@ -44,6 +45,9 @@ struct bench_world {
 	struct bench_end pop, connector;
 	struct sl_clock clock;
 	struct sl_policy *policy;
+	uint32_t generation; // of the policy
+	struct sl_tenant tenants[2]; // in force, and the one before or to come
+	struct sl_snapshot spare; // of the PoP, likewise
 	struct sl_addresses *addresses;
 	uint32_t *assigned; // by name: its assigned address, host order
 	struct sl_client *clients;
@@ -51,13 +55,16 @@ struct bench_world {
 	struct sl_keypair **devices,
 		**device_keys; // by client: its end and the PoP's; see device.h
 	struct sl_aead *device_aead;
-	struct sl_tenant tenant;
 	struct sl_network *networks; // one a session
 };
 
 // Make it; exits with a message when something cannot be had. sl_eal_start() has been called.
 struct bench_world *bench_world_create(const struct bench_size *size);
 void bench_world_destroy(struct bench_world *w);
+
+// A policy that says the same under a new generation, and all it touches, comes into force at the
+// PoP, as a reload does it beside the workers.
+void bench_world_reload(struct bench_world *w);
 
 // What stands for name `n` in text; returns its length.
 unsigned bench_name_text(uint32_t n, char text[64]);

@@ -21,6 +21,13 @@ RUNS = {
                   "--names", ""]),
 }
 
+# What is measured only when asked for: what bench-path is told, and the memory it takes.
+APART = {
+    "reload": (["--reload", "--flows", "10000,1000000"], 3000),
+    "scale": (["--flows", "10000,1000000,10000000", "--sessions", "1", "--bytes", "64", "--names", ""],
+              7000),
+}
+
 # plot: (title, x axis, field, what bench-path is told)
 SWEEPS = {
     "flows": ("Cycles against flows, 64 B, coalesced", "flows",
@@ -111,7 +118,7 @@ def draw(folder):
 
 def main(argv, text):
     parser = argparse.ArgumentParser(usage=text.replace("%", "%%"), add_help=True)
-    for option in ("json", "quick", "lab", "nodes"):
+    for option in ("json", "quick", "lab", "nodes", *APART):
         parser.add_argument(f"--{option}", action="store_true")
     for option in ("compare", "save", "plots", "only"):
         parser.add_argument(f"--{option}")
@@ -124,9 +131,13 @@ def main(argv, text):
         return pairs.main(o.pairs, o.seconds, o.json)
     there = build()
     objects = [machine()]
-    with pages.reserved(MEMORY_MB) as are_huge:
+    apart = [APART[k] for k in APART if getattr(o, k)]
+    with pages.reserved(max([MEMORY_MB, *(mb for _, mb in apart)])) as are_huge:
         objects[0]["huge_pages"] = int(are_huge)
-        if o.plots:
+        if apart:
+            for words, mb in apart:
+                objects += measure("path", [*words, "--memory", str(mb)])
+        elif o.plots:
             objects += draw(o.plots)
         else:
             for program in there:
