@@ -22,11 +22,14 @@ service_random(void *context)
 
 // ---- Holds ------------------------------------------------------------------------------------------
 
+// Packets that wait are at most a quarter of the buffers, so that the rest goes on.
 static void
-holds_init(struct holds *h)
+holds_init(struct holds *h, const struct rte_mempool *buffers)
 {
-	for (uint32_t i = 0; i < NB_HOLDS; i++)
-		h->slots[i].next_free = i + 2 <= NB_HOLDS ? i + 2 : 0;
+	uint32_t nb = RTE_MIN(NB_HOLDS, buffers->size / 4);
+
+	for (uint32_t i = 0; i < nb; i++)
+		h->slots[i].next_free = i + 2 <= nb ? i + 2 : 0;
 	h->first_free = 1;
 }
 
@@ -232,7 +235,7 @@ sl_service_create(const struct sl_service_conf *conf)
 	s->sessions = conf->sessions;
 	s->name_key = *conf->name_key;
 	s->now_ns = sl_clock_ns(s->clock);
-	holds_init(&s->holds);
+	holds_init(&s->holds, sl_dp_pool(s->dp));
 	if (!is_made("names and leases", names_create(s)) ||
 	    !is_made("upstream servers", forwarding_create(s)) ||
 	    !is_made("private name servers", resolving_create(s)) ||

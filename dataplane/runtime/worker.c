@@ -22,6 +22,8 @@
 #define MAILS_PER_TURN   16u
 #define SLEEP_NS         (20 * SL_NS_PER_MS) // longest sleep: timers are no finer than that
 #define SLEEP_BLIND_NS   100000ull // with a port that cannot wake us
+// One part in so many of all buffers may wait for neighbours, on all workers together.
+#define NEIGHBOURS_SHARE 8u
 #define NS_PER_DS        (SL_NS_PER_S / 10)
 
 static struct rte_ring *
@@ -101,7 +103,9 @@ sl_worker_create(struct sl_dp *dp, unsigned k)
 	w->random = rte_rdtsc() | 1;
 	memset(w->stream_flows, 0xff, sizeof(w->stream_flows)); // SL_NO_FLOW
 	w->trace = rte_zmalloc("sl_trace", sizeof(*w->trace), RTE_CACHE_LINE_SIZE);
-	w->neighbours = sl_neighbours_create(nb_neighbours);
+	w->neighbours = sl_neighbours_create(
+		nb_neighbours, dp->conf.nb_mbufs / NEIGHBOURS_SHARE / dp->conf.nb_workers
+	);
 	w->fragments = create_fragments();
 	set_ip_ids(w);
 	if (w->eventfd < 0 || w->trace == NULL || w->neighbours == NULL || w->fragments == NULL ||

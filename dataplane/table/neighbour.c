@@ -36,12 +36,13 @@ struct sl_neighbours {
 	uint32_t last; // entry found last: packets of a burst mostly go to one next hop
 	uint64_t due_ns;
 	uint32_t nb_held; // in all entries
+	uint32_t nb_held_max;
 	struct rte_mbuf *(*held)[SL_NEIGHBOUR_HELD]; // by entry
 	struct entry entries[];
 };
 
 struct sl_neighbours *
-sl_neighbours_create(unsigned nb_entries)
+sl_neighbours_create(unsigned nb_entries, unsigned nb_held_max)
 {
 	struct sl_neighbours *t;
 
@@ -60,6 +61,7 @@ sl_neighbours_create(unsigned nb_entries)
 		return NULL;
 	}
 	t->mask = nb_entries - 1;
+	t->nb_held_max = RTE_MIN(nb_entries * HELD_AVERAGE, nb_held_max);
 	t->seed = (uint32_t)rte_rdtsc();
 	return t;
 }
@@ -157,7 +159,7 @@ sl_neighbours_hold(
 
 	if (e == NULL)
 		return SL_NEIGHBOUR_TABLE_FULL;
-	if (e->nb_held == SL_NEIGHBOUR_HELD || t->nb_held == (t->mask + 1) * HELD_AVERAGE)
+	if (e->nb_held == SL_NEIGHBOUR_HELD || t->nb_held >= t->nb_held_max)
 		return SL_NEIGHBOUR_QUEUE_FULL;
 	t->held[e - t->entries][e->nb_held++] = m;
 	t->nb_held++;

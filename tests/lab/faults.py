@@ -1,5 +1,4 @@
 """Faults: what breaks around the daemons, what clients saw of it, and that all recovered by itself."""
-import contextlib
 import hashlib
 import os
 import re
@@ -12,10 +11,6 @@ from netlab import daemons, process, topology
 
 GIT = "git.corp.example"
 PART = 512 * 1024  # of the blob, where a whole one would take a lossy path long
-
-
-def drops(lab, host):
-    return {r["name"]: r["packets"] for r in lab.show(host, "show", "drops")["rows"]}
 
 
 def part_of_blob():
@@ -223,8 +218,8 @@ def disk_full(lab):
 
 
 def with_preload(host, folder):
-    """Restart a daemon under preload.so of tests/lib, which makes its disk slow and its wall clock wrong
-    as the file says."""
+    """Restart a daemon under preload.so of tests/lib, which makes its disk slow and its wall clock wrong, and
+    takes its packet buffers away, as the file says."""
     path = os.path.join(folder, f"{host}.fault")
     with open(path, "w") as f:
         f.write("0 0\n")
@@ -237,9 +232,9 @@ def with_preload(host, folder):
     return path
 
 
-def tell(path, wall_s, sync_ms):
+def tell(path, wall_s, sync_ms, buffers=0):
     with open(path, "r+") as f:
-        f.write(f"{wall_s} {sync_ms}          \n")
+        f.write(f"{wall_s} {sync_ms} {buffers}          \n")
 
 
 @case("faults: on a disk that takes 1.5 s to sync a first answer waits, and nothing else does", ends="pop")
@@ -297,39 +292,6 @@ def clock_steps(lab):
         for host in ("pop", "connector"):
             if process.exit_of(host, "sluice"):
                 daemons.start(host)
-
-
-# ---- Room
-
-def stat(lab, host, counter):
-    return next(r["value"] for r in lab.show(host, "show", "stats")["rows"] if r["counter"] == counter)
-
-
-@case("B11: more first packets than may wait for a silent private DNS: the rest is refused and counted, others "
-      "go on, and no buffer stays", our_fault=True)
-def no_room_to_wait(lab):
-    page_again(lab)
-    free = stat(lab, "connector", "free")
-    os.kill(process.pid_of("private", "knotd"), signal.SIGSTOP)
-    try:
-        address = lab.address_of("client", f"wait-{time.time_ns()}.dev.corp.example")
-        with contextlib.ExitStack() as stack:
-            for i in range(6000):
-                s = stack.enter_context(lab.udp("client"))
-                s.sendto(b"x" * 20, (address, 53))
-                if i % 500 == 0:
-                    expect(lab.curl("client3", f"http://{GIT}/").out, lab.page("private2", "git"),
-                           "another tenant's page")
-            waiting, left = stat(lab, "connector", "packets that wait"), stat(lab, "connector", "free")
-            sock = lab.tcp("client", lab.address_of("client", GIT), 80)
-            expect_true(not isinstance(sock, str), f"a new flow to a name that is known, not {sock}")
-        expect_true(waiting > 500, f"packets to wait, not {waiting}")
-        lab.note(f"{waiting} packets waited at once, {left} buffers free of {free}")
-    finally:
-        os.kill(process.pid_of("private", "knotd"), signal.SIGCONT)
-    lab.wait_for("nothing to wait", lambda: stat(lab, "connector", "packets that wait") == 0)
-    lab.wait_for("all buffers", lambda: stat(lab, "connector", "free") >= free - 64)
-    page_again(lab)
 
 
 # ---- The private DNS

@@ -1,8 +1,12 @@
-// preload: a slow disk and a wrong wall clock for a daemon of the lab, by LD_PRELOAD. The file named in
-// SLUICE_FAULT holds two numbers that a case may change at any time: seconds that the wall clock is
-// ahead, and milliseconds that a sync of the disk takes longer.
+// preload: a slow disk, a wrong wall clock and a lack of packet buffers for a daemon of the lab, by
+// LD_PRELOAD. The file named in SLUICE_FAULT holds three numbers that a case may change at any time:
+// seconds that the wall clock is ahead, milliseconds that a sync of the disk takes longer, and whether
+// all free packet buffers are taken away.
+#include <rte_mempool.h>
+
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -31,43 +35,65 @@ open_page(void)
 }
 
 static void
-read_page(long *wall_s, long *sync_ms)
+read_page(long *wall_s, long *sync_ms, long *buffers)
 {
 	char text[65] = "", *end;
 
 	*wall_s = 0;
 	*sync_ms = 0;
+	*buffers = 0;
 	if (page == NULL)
 		return;
 	for (unsigned i = 0; i < 64; i++)
 		text[i] = ((const volatile char *)page)[i];
 	*wall_s = strtol(text, &end, 10);
-	*sync_ms = strtol(end, NULL, 10);
+	*sync_ms = strtol(end, &end, 10);
+	*buffers = strtol(end, NULL, 10);
+}
+
+// Takes what is free as often as somebody asks for the time, and gives all back when it is told.
+static void
+hoard(long is_wanted)
+{
+	static void *taken[1u << 16];
+	static unsigned nb;
+	static atomic_flag busy = ATOMIC_FLAG_INIT;
+	struct rte_mempool *pool;
+
+	if ((!is_wanted && nb == 0) || atomic_flag_test_and_set(&busy))
+		return;
+	pool = rte_mempool_lookup("main_p");
+	if (pool != NULL && is_wanted)
+		while (nb < RTE_DIM(taken) && rte_mempool_get(pool, &taken[nb]) == 0)
+			nb++;
+	while (pool != NULL && !is_wanted && nb > 0)
+		rte_mempool_put(pool, taken[--nb]);
+	atomic_flag_clear(&busy);
 }
 
 int
 clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	static int (*next)(clockid_t, struct timespec *);
-	long wall_s, sync_ms;
+	long wall_s, sync_ms, buffers;
 	int ret;
 
 	if (next == NULL)
 		next = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 	ret = next(clock, ts);
-	if (ret == 0 && clock == CLOCK_REALTIME) {
-		read_page(&wall_s, &sync_ms);
+	read_page(&wall_s, &sync_ms, &buffers);
+	hoard(buffers);
+	if (ret == 0 && clock == CLOCK_REALTIME)
 		ts->tv_sec += wall_s;
-	}
 	return ret;
 }
 
 static void
 wait_for_disk(void)
 {
-	long wall_s, sync_ms;
+	long wall_s, sync_ms, buffers;
 
-	read_page(&wall_s, &sync_ms);
+	read_page(&wall_s, &sync_ms, &buffers);
 	if (sync_ms > 0)
 		usleep((useconds_t)sync_ms * 1000);
 }

@@ -91,7 +91,7 @@ static void
 test_model(void)
 {
 	static uint8_t last[NB_ADDRESSES]; // the newest claim of each address
-	struct sl_neighbours *t = sl_neighbours_create(128);
+	struct sl_neighbours *t = sl_neighbours_create(128, 4096);
 	uint64_t now_ns = SL_NS_PER_S;
 	unsigned nb_known = 0;
 
@@ -126,7 +126,7 @@ test_model(void)
 static void
 test_gratuitous(void)
 {
-	struct sl_neighbours *t = sl_neighbours_create(8);
+	struct sl_neighbours *t = sl_neighbours_create(8, 4096);
 	struct rte_ether_addr mac = { { 2, 0, 0, 0, 0, 1 } };
 	struct rte_mbuf *released[SL_NEIGHBOUR_HELD];
 
@@ -142,15 +142,36 @@ test_gratuitous(void)
 }
 
 static void
+test_share(void)
+{
+	struct sl_neighbours *t = sl_neighbours_create(128, 10);
+	uint64_t now_ns = SL_NS_PER_S;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	for (uint32_t i = 0; i < 200; i++)
+		hold_one(t, 1000 + i % 50, now_ns);
+	CU_ASSERT_EQUAL(nb_held, 10);
+	for (unsigned i = 0; i < 5; i++)
+		sweep(t, now_ns += SL_NS_PER_S);
+	CU_ASSERT_EQUAL(nb_held, 0);
+	hold_one(t, 1000, now_ns);
+	CU_ASSERT_EQUAL(nb_held, 1);
+	for (unsigned i = 0; i < 5; i++)
+		sweep(t, now_ns += SL_NS_PER_S);
+	sl_neighbours_destroy(t);
+}
+
+static void
 test_sizes(void)
 {
-	CU_ASSERT_PTR_NULL(sl_neighbours_create(4));
-	CU_ASSERT_PTR_NULL(sl_neighbours_create(100));
+	CU_ASSERT_PTR_NULL(sl_neighbours_create(4, 4096));
+	CU_ASSERT_PTR_NULL(sl_neighbours_create(100, 4096));
 }
 
 static const struct sl_test_case cases[] = {
 	{ "neighbour: a full table loses no packet and believes the newest claim", test_model },
 	{ "neighbour: an unasked-for claim adds nothing", test_gratuitous },
+	{ "neighbour: no more packets wait than the share of buffers", test_share },
 	{ "neighbour: a table's size is a power of two", test_sizes },
 };
 

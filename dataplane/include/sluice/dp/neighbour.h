@@ -9,14 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Packets an entry holds while it asks: all fragments of the longest packet, at an MTU of 1500. All
-// entries together hold four each on average.
+// Packets an entry holds while it asks: all fragments of the longest packet, at an MTU of 1500.
 #define SL_NEIGHBOUR_HELD 48u
 
 struct sl_neighbours;
 
-// `nb_entries` is a power of two of at least 8. NULL without memory. Control thread.
-struct sl_neighbours *sl_neighbours_create(unsigned nb_entries);
+// `nb_entries` is a power of two of at least 8. All entries together hold four packets each on average,
+// and no more than `nb_held_max`: the worker's share of its buffers. NULL without memory. Control thread.
+struct sl_neighbours *sl_neighbours_create(unsigned nb_entries, unsigned nb_held_max);
 
 // Frees held packets too. Control thread, when the worker is gone.
 void sl_neighbours_destroy(struct sl_neighbours *t);
