@@ -47,6 +47,8 @@ add_port(struct sl_net *net, const struct sl_config_port *from)
 void
 daemon_net(struct sl_net *net, const struct sl_config *config)
 {
+	unsigned nb_resolvers;
+
 	*net = (struct sl_net){ 0 };
 	for (unsigned i = 0; i < config->nb_ports && i < SL_MAX_PORTS; i++)
 		add_port(net, &config->ports[i]);
@@ -71,12 +73,14 @@ daemon_net(struct sl_net *net, const struct sl_config *config)
 	if (config->node.role == SL_ROLE_POP) {
 		net->wireguard_port = config->wireguard.udp_port;
 		net->wireguard_mtu = config->wireguard.mtu;
-		for (unsigned i = 0; i < config->dns.resolvers.nb && i < RTE_DIM(net->resolvers);
-		     i++)
-			net->resolvers[net->nb_resolvers++] = rte_cpu_to_be_32(
-				config->dns.resolvers.list[i]
-			);
-		net->pool = rte_cpu_to_be_32(config->dns.pool.address);
-		net->pool_bits = config->dns.pool.length;
 	}
+	nb_resolvers = RTE_MIN(config->dns.resolvers.nb, SL_NET_RESOLVERS);
+	for (unsigned i = 0; i < nb_resolvers; i++)
+		net->resolvers[i] = rte_cpu_to_be_32(config->dns.resolvers.list[i]);
+	if (config->node.role == SL_ROLE_POP)
+		net->nb_resolvers = nb_resolvers;
+	else
+		net->nb_far_resolvers = nb_resolvers;
+	net->pool = rte_cpu_to_be_32(config->dns.pool.address);
+	net->pool_bits = config->dns.pool.length;
 }

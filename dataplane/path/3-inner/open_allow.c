@@ -21,6 +21,15 @@ is_underlay(const struct sl_worker *w, rte_be32_t address)
 	return false;
 }
 
+static bool
+is_far_resolver(const struct sl_net *net, rte_be32_t address)
+{
+	for (unsigned i = 0; i < net->nb_far_resolvers; i++)
+		if (net->resolvers[i] == address)
+			return true;
+	return false;
+}
+
 // Always refused, whatever a PoP says, unless the operator lists it: addresses that would reach this
 // machine or its neighbours on the link rather than the private network.
 static bool
@@ -34,7 +43,7 @@ is_reserved(const struct sl_worker *w, rte_be32_t address_be)
 	if (w->net->pool_bits != 0 &&
 	    is_within(address, rte_be_to_cpu_32(w->net->pool), w->net->pool_bits))
 		return true;
-	return sl_is_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL ||
+	return is_far_resolver(w->net, address_be) || sl_net_port_of(w->net, address_be) != NULL ||
 		sl_net_is_nat(w->net, address_be) || is_underlay(w, address_be);
 }
 

@@ -57,7 +57,8 @@ struct sl_local_entry {
 	rte_be32_t address;
 	uint32_t what; // enum sl_local, 0: free
 };
-#define SL_NET_LOCALS 256u // 3 of each port, 4 resolvers, 64 to leave with: never nearly full
+#define SL_NET_LOCALS    256u // 3 of each port, resolvers, 64 to leave with: never nearly full
+#define SL_NET_RESOLVERS 16u
 
 // Interfaces, routes and addresses of the node itself (immutable after start).
 struct sl_net {
@@ -71,14 +72,15 @@ struct sl_net {
 	uint16_t tunnel_port_last;
 	uint16_t wireguard_port; // UDP, host order; 0: none
 	uint16_t wireguard_mtu; // of the clients' devices: padding goes no further
-	rte_be32_t resolvers[4]; // PoP: addresses DNS is answered on
-	unsigned nb_resolvers;
+	rte_be32_t resolvers[SL_NET_RESOLVERS]; // addresses DNS is answered on,
+	unsigned nb_resolvers; // PoP: here
+	unsigned nb_far_resolvers; // connector: at the PoPs; no flow goes there
 	bool serves_tcp; // DNS over TCP on them, port 53
 	bool serves_tls; // and over TLS, port 853
 	// Connector: further own addresses, that flows leave with.
 	rte_be32_t nat_addresses[64];
 	unsigned nb_nat_addresses;
-	rte_be32_t pool; // PoP: assigned addresses
+	rte_be32_t pool; // assigned addresses; connector: of the PoPs, no flow goes there
 	uint8_t pool_bits;
 	// By sl_net_index().
 	rte_be32_t pool_mask;
