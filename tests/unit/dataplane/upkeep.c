@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <sluice/dp/dp.h>
+#include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/nat.h>
@@ -152,7 +153,56 @@ test_million(void)
 	end();
 }
 
+// A pass a second over a flow that does not stop; returns how many lines there were, each with what
+// the flow carried until then.
+static unsigned
+told_in_s(struct sl_flow *f, unsigned s)
+{
+	struct sl_flow_event events[8];
+	unsigned lines = 0, nb;
+
+	for (unsigned i = 0; i < s; i++) {
+		f->pkts_up++;
+		f->bytes_up += 100;
+		f->last_seen_ds = w.now_ds;
+		sweep_at(w.now_ds + 10);
+		nb = sl_flow_events_take(w.flow_events, events, RTE_DIM(events));
+		for (unsigned k = 0; k < nb; k++) {
+			CU_ASSERT_EQUAL(events[k].kind, SL_FLOW_EVENT_INTERIM);
+			CU_ASSERT_EQUAL(events[k].bytes_up, f->bytes_up);
+			CU_ASSERT_EQUAL(events[k].pkts_up, f->pkts_up);
+			CU_ASSERT_EQUAL(events[k].age_ds, w.now_ds - f->started_ds);
+		}
+		lines += nb;
+	}
+	return lines;
+}
+
+static void
+test_interim(void)
+{
+	struct sl_flow *f;
+
+	begin(64, &defaults);
+	w.flow_events = sl_flow_events_create();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(w.flow_events);
+	atomic_store(&w.flow_events->is_on, true);
+	atomic_store(&w.flow_events->interim_s, 30);
+	f = add(IPPROTO_UDP, 5000, 1);
+	f->started_ds = T0_DS;
+	CU_ASSERT_EQUAL(told_in_s(f, 28), 0);
+	CU_ASSERT_EQUAL(told_in_s(f, 4), 1);
+	CU_ASSERT_EQUAL(told_in_s(f, 300), 10);
+	atomic_store(&w.flow_events->interim_s, 0);
+	(void)told_in_s(f, 2); // a pass that had begun ends as it began
+	CU_ASSERT_EQUAL(told_in_s(f, 100), 0);
+	sl_flow_events_destroy(w.flow_events);
+	end();
+}
+
 static const struct sl_test_case cases[] = {
+	{ "flow log: a flow that lasts is told once an interval, with what it carried",
+	  test_interim },
 	{ "B5: each kind of flow ends when its time is over, as configured", test_timers },
 	{ "B5: a million one-shot flows leave an empty table", test_million },
 };
