@@ -300,6 +300,15 @@ bench_rounds_measure(struct bench_rounds *r, unsigned frame_bytes, unsigned nb_r
 		close_leg(&r->legs[leg]);
 }
 
+void
+bench_rounds_exchange(struct bench_rounds *r, unsigned nb_batches)
+{
+	for (unsigned i = 0; i < nb_batches; i++) {
+		round_up(r, MODE_SILENT, BENCH_BATCH_PKTS);
+		round_back(r, MODE_SILENT);
+	}
+}
+
 static void
 round_ask(struct bench_rounds *r, enum mode mode)
 {

@@ -55,6 +55,9 @@ void bench_rounds_open(struct bench_rounds *r);
 // Measure the four legs of flows that stand, for frames of this size.
 void bench_rounds_measure(struct bench_rounds *r, unsigned frame_bytes, unsigned nb_repetitions);
 
+// So many batches up and as many back, of flows in turn, not measured.
+void bench_rounds_exchange(struct bench_rounds *r, unsigned nb_batches);
+
 // Measure DNS answers; bench_rounds_create() with nb_order the number of names.
 void bench_rounds_ask(struct bench_rounds *r, unsigned nb_repetitions);
 
