@@ -1,13 +1,16 @@
 """Closing: half-closed connections that go on, and how soon what has ended is forgotten."""
 import hashlib
+import os
 import socket
 import struct
 import threading
 
 from labtest import case, expect, expect_true
 from labtest.packets import in_namespace
-from netlab import topology
+from netlab import process, topology
 
+GIT = "git.corp.example"
+LARGE = 100_000_000
 PERF = "perf.corp.example"
 HOST = topology.PRIVATE_ADDRESSES["private"]["perf"]
 PORT = 5555
@@ -64,6 +67,33 @@ def listen(lab):
     server = in_namespace("private", lambda: socket.create_server((HOST, PORT)))
     server.settimeout(10)
     return server
+
+
+@case("B1: nginx's large files come down to several clients at once and go up, octet by octet")
+def nginx_large(lab):
+    base = os.path.join(process.folder("private"), "nginx", "git")
+    large, put = f"{base}/large", f"{base}/put/large"
+    here = os.path.join(process.folder("client"), "large")
+    fetch = f"curl -sS --max-time 240 http://{GIT}/large"
+    try:
+        lab.ok("private", "sh", "-c", f"{STREAM} | head -c {LARGE} > {large}")
+        wanted = lab.ok("private", "sha1sum", large).split()[0]
+        sums = [lab.start("client", "sh", "-c", f"{fetch} | sha1sum") for _ in range(2)]
+        # Its end of the direction comes with the last octet; HTTP/1.0 ends the conversation there.
+        sums.append(lab.start("client", "sh", "-c", f"{fetch} -0 | sha1sum"))
+        lab.ok("client", "sh", "-c", f"{STREAM} | head -c {UPLOAD} > {here}")
+        up = lab.start("client", "curl", "-sSf", "--max-time", "240", "-T", here, f"http://{GIT}/put/large")
+        for one in sums:
+            out, err = one.communicate(timeout=240)
+            expect(out.split()[0], wanted, err)
+        out, err = up.communicate(timeout=240)
+        expect(up.returncode, 0, err)
+        expect(lab.ok("private", "sha1sum", put).split()[0],
+               lab.ok("private", "sh", "-c", f"head -c {UPLOAD} {large} | sha1sum").split()[0], "what went up")
+    finally:
+        for path in (large, put, here):
+            if os.path.exists(path):
+                os.unlink(path)
 
 
 @case("B4: a client goes on sending after the host's FIN")

@@ -2,6 +2,7 @@
 // state that both ends of the tunnel keep, and for how long they keep it.
 #include "pair.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,7 +180,103 @@ test_states(void)
 	}
 }
 
+// A segment with a window and options of its own, between the ports of `t`; its length at L3.
+static size_t
+put_segment(uint8_t *packet, bool is_up, uint8_t flags, const uint8_t *options, size_t nb_options)
+{
+	struct rte_ipv4_hdr *ip = (void *)packet;
+	struct rte_tcp_hdr *tcp = (void *)(ip + 1);
+	size_t nb_bytes = sizeof(*ip) + sizeof(*tcp) + nb_options;
+
+	*ip = (struct rte_ipv4_hdr){ .version_ihl = RTE_IPV4_VHL_DEF,
+				     .total_length = rte_cpu_to_be_16((uint16_t)nb_bytes),
+				     .time_to_live = 64,
+				     .next_proto_id = IPPROTO_TCP,
+				     .src_addr = packet_ip(is_up ? CLIENT : HOST),
+				     .dst_addr = packet_ip(is_up ? t.address : CONN_INNER) };
+	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, sizeof(*ip));
+	*tcp = (struct rte_tcp_hdr){
+		.src_port = rte_cpu_to_be_16(is_up ? t.client_port : t.service),
+		.dst_port = rte_cpu_to_be_16(is_up ? t.service : t.nat_port),
+		.sent_seq = rte_cpu_to_be_32(is_up ? t.client_seq : t.host_seq),
+		.recv_ack = rte_cpu_to_be_32(is_up ? t.host_seq : t.client_seq),
+		.data_off = (uint8_t)((sizeof(*tcp) + nb_options) / 4 << 4),
+		.tcp_flags = flags,
+		.rx_win = RTE_BE16(0x1234),
+		.tcp_urp = RTE_BE16(0x4321),
+	};
+	memcpy(tcp + 1, options, nb_options);
+	tcp->cksum = rte_ipv4_udptcp_cksum(ip, tcp);
+	return nb_bytes;
+}
+
+// But for ports and checksum the header arrives as it left.
+static void
+expect_untouched(bool is_up, uint8_t flags, const uint8_t *options, size_t nb_options)
+{
+	uint8_t packet[128];
+	size_t nb_bytes = put_segment(packet, is_up, flags, options, nb_options);
+	const struct rte_tcp_hdr *sent = (void *)(packet + sizeof(struct rte_ipv4_hdr));
+
+	if (is_up)
+		pair_client_raw(packet, nb_bytes);
+	else
+		pair_host_raw(packet, nb_bytes);
+	path_run();
+	CU_ASSERT_TRUE_FATAL(is_up ? pair_host_take(&p) : pair_client_take(&p));
+	CU_ASSERT_EQUAL(rte_be_to_cpu_16(p.ip->total_length), nb_bytes);
+	CU_ASSERT_EQUAL(memcmp(&p.tcp->sent_seq, &sent->sent_seq, 12), 0); // to the window
+	CU_ASSERT_EQUAL(p.tcp->tcp_urp, sent->tcp_urp);
+	CU_ASSERT_EQUAL(memcmp(p.tcp + 1, options, nb_options), 0);
+	if (is_up)
+		t.nat_port = rte_be_to_cpu_16(p.tcp->src_port);
+}
+
+static void
+test_untouched(void)
+{
+	static const uint8_t syn[] = {
+		2, 4, 2, 24, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 14
+	};
+	static const uint8_t sack[] = {
+		1, 1, 5, 18, 0, 0, 9, 1, 0, 0, 9, 9, 0, 0, 8, 1, 0, 0, 8, 9
+	};
+	static const uint8_t odd[40] = { 253, 4, 0xf9, 0x89, 34, 2, 30, 30, 7, 7, 7, 7, 0, 5, 5 };
+	static const struct {
+		uint8_t flags;
+		const uint8_t *options;
+		size_t nb_options;
+	} segments[] = {
+		{ RTE_TCP_ACK_FLAG, sack, sizeof(sack) },
+		{ RTE_TCP_ACK_FLAG | RTE_TCP_URG_FLAG | RTE_TCP_ECE_FLAG, odd, sizeof(odd) },
+		{ RTE_TCP_ACK_FLAG | RTE_TCP_CWR_FLAG | RTE_TCP_PSH_FLAG, odd, 0 },
+	};
+
+	pair_begin(NULL);
+	t = (struct pair_tcp){ .address = pair_resolve(GIT),
+			       .client_port = 33000,
+			       .service = 80,
+			       .client_seq = 1000,
+			       .host_seq = 5000 };
+	expect_untouched(
+		true, RTE_TCP_SYN_FLAG | RTE_TCP_ECE_FLAG | RTE_TCP_CWR_FLAG, syn, sizeof(syn)
+	);
+	t.client_seq++;
+	expect_untouched(false, RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG, syn, sizeof(syn));
+	t.host_seq++;
+	for (unsigned i = 0; i < 2 * RTE_DIM(segments); i++)
+		expect_untouched(
+			i % 2 == 0,
+			segments[i / 2].flags,
+			segments[i / 2].options,
+			segments[i / 2].nb_options
+		);
+	pair_end("untouched");
+}
+
 static const struct sl_test_case cases[] = {
+	{ "B1 B2: windows, flags and options of TCP arrive as they left, but for an MSS too large",
+	  test_untouched },
 	{ "B2 B4: states of TCP at both ends, by the segments of both sides, and how long they "
 	  "stand",
 	  test_states },
