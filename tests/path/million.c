@@ -71,7 +71,8 @@ test_million(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B8: a million flows to a hundred hosts from one address go both ways through both graphs",
+	{ "B8: a million flows to a hundred hosts from one address go both ways through both "
+	  "graphs",
 	  test_million },
 };
 

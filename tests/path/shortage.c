@@ -112,7 +112,66 @@ test_shortage(void)
 	pair_end("shortage");
 }
 
+static struct packet_spec
+syn(const char *source, const char *address, uint16_t port)
+{
+	return (struct packet_spec){ .source = source,
+				     .destination = address,
+				     .protocol = IPPROTO_TCP,
+				     .source_port = port,
+				     .destination_port = 80,
+				     .tcp_flags = RTE_TCP_SYN_FLAG,
+				     .tcp_seq = 1000 };
+}
+
+// A client that completes no handshake holds its share of the table and no more, for no more than
+// seconds; its conversations, its datagrams and another client go on all the while.
+static void
+test_syn_flood(void)
+{
+	unsigned nb_flows = 0, nb_half_open = 0, most;
+	struct pair_tcp live;
+	struct packet_spec spec, udp;
+	const char *git, *hidden;
+
+	pair_begin(NULL);
+	git = pair_resolve(GIT);
+	pair_policy(0, 2);
+	hidden = pair_resolve(HIDDEN);
+	pair_tcp_open(&live, git, 33000, 80);
+	for (unsigned k = 0; k < PATH_WORKERS; k++)
+		nb_flows += sl_dp_worker(path_dp(pair.pop), k)->flows->nb_flows;
+	most = nb_flows / 8;
+	for (unsigned i = 0; i < 2 * most; i++) {
+		spec = syn(CLIENT, git, (uint16_t)(20000 + i));
+		pair_client_send(&spec);
+		nb_half_open += pair_host_take(&p);
+	}
+	CU_ASSERT_EQUAL(nb_half_open, most);
+	CU_ASSERT_EQUAL(pair_flows(pair.pop), most + 1);
+	CU_ASSERT(pair_client_take(&p)); // it is told
+	while (pair_client_take(&p))
+		;
+	pair_tcp_up(&live, RTE_TCP_ACK_FLAG, "on", 2);
+	udp = pair_udp_to(git, 4000, 5000, "x", 1);
+	pair_client_send(&udp);
+	CU_ASSERT_TRUE(pair_host_take(&p));
+	spec = syn(CLIENT_B, hidden, 20000);
+	pair_client_send(&spec);
+	CU_ASSERT_TRUE(pair_host_take(&p));
+	// It has stopped.
+	pair_pass_s(8);
+	CU_ASSERT(pair_flows(pair.pop) <= most / 2 + 3);
+	spec = syn(CLIENT, git, 33001);
+	pair_client_send(&spec);
+	CU_ASSERT_TRUE(pair_host_take(&p));
+	pair_end("syn flood");
+}
+
 static const struct sl_test_case cases[] = {
+	{ "B11: a SYN flood of one client is bounded, costs nobody else anything, and passes by "
+	  "itself",
+	  test_syn_flood },
 	{ "B11: without packet buffers what stands goes on, the rest is counted, and it passes by "
 	  "itself",
 	  test_shortage },

@@ -368,41 +368,6 @@ test_truncated(void)
 	pair_end("truncated");
 }
 
-static bool
-mark_congestion(struct path_node *to, unsigned port, struct rte_mbuf *m)
-{
-	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-
-	if (to == pair.connector && port == 0 && frame[12] == 8 && frame[13] == 0) {
-		frame[15] |= 3;
-		packet_fix_ip_checksum(frame);
-	}
-	return true;
-}
-
-static void
-test_ecn(void)
-{
-	struct packet_spec up;
-
-	pair_begin(NULL);
-	up = pair_udp_to(pair_resolve(GIT), 6000, 5000, "x", 1);
-	pair_client_send(&up);
-	CU_ASSERT_TRUE(pair_host_take(&p));
-	path_filter(mark_congestion);
-	up.tos = 0xb8 | 2;
-	pair_client_send(&up);
-	CU_ASSERT_TRUE(pair_host_take(&p) && p.ip->type_of_service == (0xb8 | 3));
-	up.source_port++; // and in an OPEN
-	pair_client_send(&up);
-	CU_ASSERT_TRUE(pair_host_take(&p) && p.ip->type_of_service == (0xb8 | 3));
-	up.tos = 0;
-	pair_client_send(&up);
-	CU_ASSERT_FALSE(pair_host_take(&p));
-	CU_ASSERT_EQUAL(pair_drops(pair.connector, "record_input_congested"), 1);
-	pair_end("ecn");
-}
-
 static void
 test_ciphers(void)
 {
@@ -474,7 +439,6 @@ static const struct sl_test_case cases[] = {
 	{ "C4: replayed and altered datagrams are counted and change nothing", test_replay },
 	{ "C4: of two copies in one burst one is taken", test_double },
 	{ "C4: truncated datagrams are counted and change nothing", test_truncated },
-	{ "B7: congestion that the outer packet met is told to the inner one", test_ecn },
 	{ "tunnel: both ciphers, and a rekey in between", test_ciphers },
 	{ "tunnel: altered packets from client and host are all accounted for", test_noise },
 };

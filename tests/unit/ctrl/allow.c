@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char conf[] =
-	"node = { role = \"connector\"; key_file = \"/k\"; };\n"
-	"ports = ( { name = \"a\"; device = \"net_tap0\"; address = \"10.77.83.1/24\"; },\n"
-	"          { name = \"b\"; device = \"net_tap1\"; address = \"172.16.0.2/24\"; } );\n"
-	"tunnel = { port = \"b\"; peers = ( { name = \"pop\"; endpoint = \"172.16.0.9\";\n"
-	"  public_key = \"YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=\"; } ); };\n"
-	"connector = { tenant = \"acme\"; resolvers = [\"10.77.83.53\"];\n"
-	"  nat_addresses = [\"10.77.83.8\"]; };\n";
+static const char conf
+	[] = "node = { role = \"connector\"; key_file = \"/k\"; };\n"
+	     "ports = ( { name = \"a\"; device = \"net_tap0\"; address = \"10.77.83.1/24\"; },\n"
+	     "          { name = \"b\"; device = \"net_tap1\"; address = \"172.16.0.2/24\"; } );\n"
+	     "tunnel = { port = \"b\"; peers = ( { name = \"pop\"; endpoint = \"172.16.0.9\";\n"
+	     "  public_key = \"YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=\"; } ); };\n"
+	     "connector = { tenant = \"acme\"; resolvers = [\"10.77.83.53\"];\n"
+	     "  nat_addresses = [\"10.77.83.8\"]; };\n";
 
 static const struct {
 	const char *what;
@@ -133,7 +133,8 @@ test_listed(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B10: a connector refuses what leads to itself, its link or a PoP, by address and by name",
+	{ "B10: a connector refuses what leads to itself, its link or a PoP, by address and by "
+	  "name",
 	  test_reserved },
 	{ "B10: a connector's list allows what it names and nothing beside, reserved or not",
 	  test_listed },
