@@ -8,6 +8,8 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PREFIX = os.environ.get("SLUICE_LAB_PREFIX", "sl-")
 RUN = os.path.join("/run/sluice-lab", PREFIX.strip("-") or "lab")
+# Debian's AppArmor confines unbound to /etc/unbound and this folder.
+UNBOUND = os.path.join("/var/lib/unbound/sluice-lab", os.path.basename(RUN))
 BUILD = os.environ.get("SLUICE_LAB_BUILD", os.path.join(TOP, "build"))
 WAIT_S = 30  # how long a condition may take; only failures take it
 

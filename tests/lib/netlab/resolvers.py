@@ -1,5 +1,6 @@
 """resolvers: other name servers than knot, started by the cases that want them."""
 import os
+import shutil
 
 from . import process
 
@@ -10,6 +11,7 @@ DEVICE = {"public": "underlay", "private": "lan"}
 
 def _unbound(host, address, authority, zones, base, tls=None):
     stubs = "".join(f'stub-zone:\n  name: "{zone}"\n  stub-addr: {authority}\n' for zone in zones)
+    tls = tls and [shutil.copy(path, base) for path in tls]
     over_tls = f"""
   interface: {address}@853
   tls-port: 853
@@ -50,7 +52,7 @@ def start(host, program, authority, zones, **more):
     """Start `program` on an address of its own; it asks the authority. Returns the address. `tls` of unbound: files
     of key and certificate, for DNS over TLS beside."""
     address = ADDRESSES[host][program]
-    base = f"{process.folder(host)}/{program}"
+    base = f"{process.folder(host)}/{program}" if program != "unbound" else f"{process.UNBOUND}/{host}"
     os.makedirs(base, exist_ok=True)
     process.shell(host, f"ip address replace {address}/24 dev {DEVICE[host]}")
     make = {"unbound": _unbound, "dnsmasq": _dnsmasq}[program]
