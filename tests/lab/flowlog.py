@@ -80,6 +80,26 @@ def flow_is_logged(lab):
            (topology.CONNECTOR_PRIVATE, "pop", None))
 
 
+@case("flow log: a flow that goes on is logged meanwhile, with what it has carried, as often as a reload says")
+def interim(lab):
+    good = lab.config_of("pop")
+    lab.set_config("pop", good.replace("system = {", "system = {\n  flow_log_interim_s = 2;", 1))
+    lab.control("pop", "reload")
+    before = len(lines())
+    done = lab.curl("client", f"http://{GIT}/slow", "--limit-rate", "400k", "-o", "/dev/null", "-w", "%{local_port}")
+    port = int(done.out)
+    lab.wait_for("the end", lambda: of_flow(before, event="end", client_port=port), WINDOW_S)
+    told = of_flow(before, client_port=port)
+    expect([line["event"] for line in told], ["start", *["interim"] * (len(told) - 2), "end"])
+    # Ten seconds of four megabytes: one line each two seconds, one more or less.
+    expect_true(3 <= len(told) - 2 <= 7, f"{told}")
+    for a, b in zip(told[1:], told[2:]):
+        expect_true(a["down_bytes"] <= b["down_bytes"] and a["down_pkts"] <= b["down_pkts"]
+                    and a["duration_s"] < b["duration_s"], f"{a}, then {b}")
+        expect((a["client"], a["name"], a["resource"], a["port"]), ("client", GIT, GIT, 80))
+    expect_true(0 < told[1]["down_bytes"] < told[-1]["down_bytes"], f"{told}")
+
+
 @case("E5: the flow log is opened anew by sluicectl and by SIGHUP, and loses no line")
 def reopened(lab):
     address = lab.address_of("client", GIT)
