@@ -1,8 +1,10 @@
 """Closing: half-closed connections that go on, and how soon what has ended is forgotten."""
+import fcntl
 import hashlib
 import os
 import socket
 import struct
+import termios
 import threading
 
 from labtest import case, expect, expect_true
@@ -94,6 +96,28 @@ def nginx_large(lab):
         for path in (large, put, here):
             if os.path.exists(path):
                 os.unlink(path)
+
+
+@case("B4: nginx answers, closes its direction, and still takes what the client has to send")
+def nginx_lingers(lab):
+    sock = lab.tcp("client", lab.address_of("client", GIT), 80)
+    sock.settimeout(30)
+    sock.sendall(f"GET /whoami HTTP/1.0\r\nHost: {GIT}\r\n\r\n".encode())
+    answer = b""
+    while data := sock.recv(4096):
+        answer += data
+    expect_true(b" 200 " in answer.split(b"\r\n")[0], f"{answer}")
+    row = [row for row in lab.show("pop", "show", "flows")["rows"]
+           if str(row["ports"]).endswith("80") and str(sock.getsockname()[1]) in str(row["ports"])]
+    expect([x["state"] for x in row], ["host-closed"])
+    piece = bytes(1_000_000)
+    for _ in range(UPLOAD // len(piece)):
+        sock.sendall(piece)
+    sock.shutdown(socket.SHUT_WR)
+    lab.wait_for("all to be acknowledged", lambda: struct.unpack("i", fcntl.ioctl(
+        sock, termios.TIOCOUTQ, bytes(4)))[0] == 0, 30)
+    expect(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, "an error of the socket")
+    sock.close()
 
 
 @case("B4: a client goes on sending after the host's FIN")

@@ -134,7 +134,7 @@ def _start_nginx(host):
         # The blob as fast as a slow line would bring it, and a place to put one.
         location = /slow {{ alias {base}/{name}/blob; limit_rate 1m; }}
         location /put/ {{ dav_methods PUT; create_full_put_path on; client_max_body_size 64m; }}
-        location = /whoami {{ default_type text/plain; return 200 "$remote_addr\\n"; }}
+        location = /whoami {{ default_type text/plain; lingering_close always; return 200 "$remote_addr\\n"; }}
     }}
 """
     _write(f"{base}/nginx.conf", f"""
