@@ -82,6 +82,13 @@ def explain(lab):
         expect(told["decision"], decision, f"{client} to {name}:{port}")
         expect(told["reachable"], decision == "admitted", f"{client} to {name}:{port}")
         expect(told["rows"][0]["resource"], name)
+    # By address, as it stands in a capture: one that is assigned, one that is not, a private one.
+    for address, decision, resource in ((lab.address_of("client", GIT), "admitted", GIT),
+                                        ("100.111.112.113", "unknown", None),
+                                        (topology.PRIVATE_ADDRESSES["private"]["git"], "unknown", None)):
+        told = lab.show("pop", "explain", "client", address, "tcp", "443")
+        expect((told["decision"], told["resource"]), (decision, resource), f"client to {address}")
+        expect([row["resource"] for row in told["rows"]][:1], [resource] if resource else [])
 
 
 @case("E6: show drops has name, packets and severity of a drop")
