@@ -113,7 +113,8 @@ test_own(void)
 }
 
 static const struct sl_test_case cases[] = {
-	{ "B7: congestion that the outer packet met is told to the inner one as RFC 6040 says, both ways",
+	{ "B7: congestion that the outer packet met is told to the inner one as RFC 6040 says, "
+	  "both ways",
 	  test_congestion },
 	{ "B7: every DSCP and ECN crosses as it is, and the outer packet has the inner one's ECN",
 	  test_own },

@@ -3,12 +3,14 @@
 #include "sl_test.h"
 
 #include <netinet/in.h>
+#include <sluice/dns/policy.h>
 #include <sluice/dp/dp.h>
 #include <sluice/dp/flow_event.h>
 #include <sluice/dp/flow_table.h>
 #include <sluice/dp/ip4.h>
 #include <sluice/dp/nat.h>
 #include <sluice/dp/session.h>
+#include <sluice/dp/snapshot.h>
 #include <sluice/dp/upkeep.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,7 +202,85 @@ test_interim(void)
 	end();
 }
 
+// A policy that lets client 1 reach everything by UDP.
+static struct sl_policy *
+build_policy(uint32_t generation)
+{
+	static const struct sl_policy_prefix all = { 0, 0 };
+	static const struct sl_policy_range ports = { 0, 65535 };
+	const struct sl_policy_resource resource = { .label = "all",
+						     .prefixes = &all,
+						     .nb_prefixes = 1,
+						     .udp = &ports,
+						     .nb_udp = 1,
+						     .groups = 1 };
+	struct sl_policy_spec spec = { .generation = generation,
+				       .resources = &resource,
+				       .nb_resources = 1 };
+	struct sl_policy_error error;
+	struct sl_policy *policy;
+
+	CU_ASSERT_EQUAL_FATAL(sl_policy_build(&spec, &policy, &error), 0);
+	return policy;
+}
+
+// How many flows were admitted, or again, under this generation.
+static uint32_t
+nb_admitted(uint32_t generation)
+{
+	uint32_t nb = 0;
+
+	for (uint32_t i = 0; i < w.flows->nb_flows; i++)
+		nb += w.flows->flows[i].kind != SL_FLOW_FREE &&
+			w.flows->flows[i].pop.generation == generation;
+	return nb;
+}
+
+static void
+test_reload(void)
+{
+	static struct sl_client clients[2] = { [1] = { .is_live = true, .groups = 1 } };
+	static struct sl_keypair
+		*const key = (void *)&session; // the session has one; not looked into
+	struct sl_tenant tenant = { .policy = build_policy(2) };
+	struct sl_snapshot snapshot = { .generation = 2,
+					.clients = clients,
+					.nb_clients = 2,
+					.tenants = &tenant,
+					.nb_tenants = 1 };
+	const uint32_t nb_flows = 20000, most = 512;
+	uint32_t before = 0, now, ticks = 0;
+
+	begin(nb_flows, &defaults);
+	for (uint32_t i = 0; i < nb_flows; i++) {
+		struct sl_flow *f = add(IPPROTO_UDP, 5000, i);
+
+		f->started_ds = T0_DS;
+		f->pop.client = 1;
+		f->pop.name = SL_NO_NAME;
+		f->pop.generation = 1;
+	}
+	atomic_store(&session.current, key);
+	w.snapshot = &snapshot;
+	at(T0_DS + 10);
+	while ((now = nb_admitted(2)) < nb_flows && ticks++ < 1000) {
+		CU_ASSERT(now - before <= most);
+		before = now;
+		sl_upkeep_tick(&w);
+	}
+	// Each walk did its share, and no second had to pass.
+	CU_ASSERT_EQUAL(ticks, (nb_flows + most - 1) / most);
+	CU_ASSERT_EQUAL(w.flows->nb_used, nb_flows);
+	atomic_store(&session.current, NULL);
+	w.snapshot = NULL;
+	sl_policy_free((struct sl_policy *)(uintptr_t)tenant.policy);
+	end();
+}
+
 static const struct sl_test_case cases[] = {
+	{ "C5: after a reload each walk looks again at a share of the idle flows, until all are "
+	  "done",
+	  test_reload },
 	{ "flow log: a flow that lasts is told once an interval, with what it carried",
 	  test_interim },
 	{ "B5: each kind of flow ends when its time is over, as configured", test_timers },
