@@ -66,6 +66,7 @@ sl_flow_add(struct sl_flow_table *t, const struct sl_flow_key *key, uint64_t now
 		return SL_NO_FLOW;
 	}
 	t->nb_used++;
+	t->nb_made++;
 	return index;
 }
 

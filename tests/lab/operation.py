@@ -221,3 +221,36 @@ def link_flap(lab):
     process.shell("access", "ip link set pop up")
     lab.wait_for("the name to be answered again", lambda: lab.dig("client", GIT).data())
     expect(lab.curl("client", f"http://{GIT}/").out, lab.page("private", "git"))
+
+
+def screen_of_top(lab, host, columns):
+    """The second screen of sluicectl top on a terminal."""
+    done = lab.run(host, "timeout", "--foreground", "4", "script", "-qec", f"stty cols {columns} rows 40; sluicectl top",
+                   "/dev/null")
+    return done.out.replace("\r", "").split("\033[H\033[2J")[2]
+
+
+@case("E6: sluicectl top fits 80 columns: readiness and its reason first, then rates, drops by fault, peers, workers")
+def top(lab):
+    traffic = lab.start("client", "ping", "-q", "-i", "0.01", "-w", "20", GIT)
+    try:
+        screen = screen_of_top(lab, "pop", 80)
+        expect_true(max(map(len, screen.splitlines())) <= 80, f"80 columns at most:\n{screen}")
+        titles = [line for line in screen.splitlines() if line in ("health", "ports", "drops", "peers", "workers")]
+        expect(titles, ["health", "ports", "drops", "peers", "workers"], "the order")
+        expect_true(re.search(r"^pop +yes ", screen, re.M), f"ready:\n{screen}")
+        rate = re.search(r"^clients +(\d+) /s", screen, re.M)
+        expect_true(rate and 30 <= int(rate[1]) <= 300, f"a hundred packets a second from the client:\n{screen}")
+        expect_true(re.search(r"^connector +up ", screen, re.M), f"the connector:\n{screen}")
+    finally:
+        traffic.terminate()
+        traffic.communicate()
+    lab.control("pop", "drain", "stay")
+    try:
+        screen = screen_of_top(lab, "pop", 80)
+        expect_true(re.search(r"^ *pop +NO |^pop +NO ", screen, re.M) and "drain" in screen, f"the reason:\n{screen}")
+        expect_true(max(map(len, screen.splitlines())) <= 80, f"80 columns at most:\n{screen}")
+    finally:
+        lab.control("pop", "drain", "undo")
+    wide = json.loads(lab.control("pop", "--json", "top"))
+    expect_true("health" in json.dumps(wide), "the same as JSON")

@@ -20,6 +20,7 @@ struct sl_flow_table {
 	struct sl_hash_key hash_key;
 	uint32_t nb_flows; // capacity
 	uint32_t nb_used;
+	uint64_t nb_made; // flows that were ever in the table
 	uint64_t nb_full; // flows that found no room
 	uint32_t sweep_at; // next record the sweep looks at
 	uint8_t worker;
