@@ -474,65 +474,6 @@ test_output(void)
 	path_end("output");
 }
 
-static void
-test_udp_sorting(void)
-{
-	static const struct {
-		const char *sentence;
-		uint16_t port;
-		uint8_t type;
-		uint8_t spoil; // added to the checksum
-		bool is_punted;
-		const char *drop;
-	} rows[] = {
-		{ "a handshake on the tunnel port", 4500, 5, 0, true, NULL },
-		{ "a cookie reply on the tunnel port", 4500, 7, 0, true, NULL },
-		{ "type 9 on the tunnel port", 4500, 9, 0, false, "udp_input_unknown_type" },
-		{ "WireGuard's type 1 on the tunnel port",
-		  4500,
-		  1,
-		  0,
-		  false,
-		  "udp_input_unknown_type" },
-		{ "type 1 on the WireGuard port", 51820, 1, 0, true, NULL },
-		{ "type 5 on the WireGuard port", 51820, 5, 0, false, "udp_input_unknown_type" },
-		{ "a wrong checksum", 4500, 5, 1, false, "udp_input_checksum" },
-	};
-	struct sl_net net = one_port();
-	struct path_node *n;
-	uint8_t frame[PATH_FRAME_BYTES];
-
-	net.tunnel_port_first = 4500;
-	net.tunnel_port_last = 4503;
-	net.wireguard_port = 51820;
-	n = path_add("udp", SL_DP_POP, &net, NULL, 0);
-	for (unsigned i = 0; i < RTE_DIM(rows); i++) {
-		uint8_t payload[40] = { rows[i].type };
-		struct packet_spec spec = echo_to(n);
-		struct rte_mbuf *m;
-		size_t len;
-
-		spec.protocol = IPPROTO_UDP;
-		spec.destination_port = rows[i].port;
-		spec.payload = payload;
-		spec.payload_bytes = sizeof(payload);
-		len = packet_build(frame, sizeof(frame), &spec);
-		frame[len - 1] = (uint8_t)(frame[len - 1] + rows[i].spoil);
-		path_send(n, 0, frame, len);
-		path_run();
-		m = path_take_punt(n);
-		SL_ASSERT_ROW((m != NULL) == rows[i].is_punted, rows[i].sentence);
-		if (m != NULL) {
-			SL_ASSERT_ROW(sl_meta(m)->punt == SL_PUNT_HANDSHAKE, rows[i].sentence);
-			SL_ASSERT_ROW(m->data_len == len - 14, rows[i].sentence);
-			rte_pktmbuf_free(m);
-		}
-		if (rows[i].drop != NULL)
-			SL_ASSERT_ROW(path_drops(n, rows[i].drop) != 0, rows[i].sentence);
-	}
-	path_end("udp sorting");
-}
-
 static const struct sl_test_case cases[] = {
 	{ "link: an echo request to our address is answered, at either worker", test_echo },
 	{ "link: ARP for our address is answered and teaches both workers", test_arp_answer },
@@ -546,7 +487,6 @@ static const struct sl_test_case cases[] = {
 	{ "link: a used next hop is asked again before it is too old", test_refresh },
 	{ "B11: a port without link drops by name and recovers by itself", test_link_down },
 	{ "link: what exceeds the MTU is cut, or dropped by name", test_output },
-	{ "link: UDP to us is sorted into tunnel, handshakes and the rest", test_udp_sorting },
 };
 
 int
