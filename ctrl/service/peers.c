@@ -3,7 +3,6 @@
 #include "peers.h"
 
 #include <sluice/dp/ip4.h>
-#include <sluice/proto/record.h>
 
 #define LIVENESS_NS    (50 * SL_NS_PER_MS)
 #define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
@@ -118,23 +117,22 @@ peers_down(struct sl_service *s, struct entry *e, const char *why)
 	e->is_up = false;
 }
 
-// ---- Datagrams of our own --------------------------------------------------------------------------------
-
-// Proves a new key to the responder, and keeps a NAT open.
+// Proves a new key to the responder, and keeps a NAT open. By mail, as the endpoint: a packet of ours could be
+// there before it.
 static void
-send_heartbeat(struct sl_service *s, const struct entry *e)
+mail_ping(struct sl_service *s, const struct entry *e)
 {
-	struct sl_heartbeat beat = { .state = sl_sessions_state(s->sessions),
-				     .load = sl_preference_own_load(sl_dp_worker(s->dp, 0)),
-				     .timestamp_ns = s->now_ns };
-	struct rte_mbuf *m = sl_dp_alloc_mbuf(s->dp);
+	struct sl_mail *mail = sl_dp_alloc_mail(s->dp);
 
-	if (m == NULL)
+	if (mail == NULL)
 		return;
-	sl_heartbeat_put((uint8_t *)rte_pktmbuf_append(m, SL_REC_HEARTBEAT_BYTES), &beat);
-	sl_meta(m)->session = e->session;
-	to_worker(s, 0, SL_STAGE_SEAL, m);
+	mail->kind = SL_MAIL_PING;
+	mail->session = e->session;
+	if (sl_dp_send_mail(s->dp, 0, mail) != 0)
+		sl_dp_free_mail(mail);
 }
+
+// ---- Events ------------------------------------------------------------------------------------------------
 
 static void
 carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *event)
@@ -163,7 +161,7 @@ carry_out(struct sl_service *s, struct entry *e, const struct sl_peer_event *eve
 		keys_release(s, event->index);
 		break;
 	case SL_PEER_KEEPALIVE:
-		send_heartbeat(s, e);
+		mail_ping(s, e);
 		break;
 	case SL_PEER_RESTARTED:
 		atomic_fetch_add(&s->sessions->sessions[e->session].epoch, 1);

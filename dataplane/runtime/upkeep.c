@@ -54,12 +54,30 @@ set_endpoint(struct sl_worker *w, const struct sl_mail *mail)
 	}
 }
 
+static void
+ping(struct sl_worker *w, uint32_t session)
+{
+	struct rte_mbuf *m = sl_upkeep_record(w, session, 0, SL_REC_HEARTBEAT_BYTES);
+	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
+				     .timestamp_ns = w->now_ns,
+				     .state = sl_sessions_state(w->sessions),
+				     .load = sl_preference_own_load(w) };
+
+	if (m == NULL)
+		return;
+	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
+	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
+}
+
 void
 sl_upkeep_mail(struct sl_worker *w, struct sl_mail *mail)
 {
 	switch ((enum sl_mail_kind)mail->kind) {
 	case SL_MAIL_ENDPOINT:
 		set_endpoint(w, mail);
+		break;
+	case SL_MAIL_PING:
+		ping(w, mail->session);
 		break;
 	case SL_MAIL_NAME:
 		sl_names_cache_put(w->names, mail, w->now_ns);
@@ -257,21 +275,6 @@ sweep(struct sl_worker *w)
 }
 
 // ---- Heartbeats -------------------------------------------------------------------------------------
-
-static void
-ping(struct sl_worker *w, uint32_t session)
-{
-	struct rte_mbuf *m = sl_upkeep_record(w, session, 0, SL_REC_HEARTBEAT_BYTES);
-	struct sl_heartbeat beat = { .sequence = (uint32_t)(w->now_ns / SL_NS_PER_MS),
-				     .timestamp_ns = w->now_ns,
-				     .state = sl_sessions_state(w->sessions),
-				     .load = sl_preference_own_load(w) };
-
-	if (m == NULL)
-		return;
-	sl_heartbeat_put(rte_pktmbuf_mtod(m, uint8_t *), &beat);
-	sl_upkeep_to_self(w, m, SL_STAGE_SEAL);
-}
 
 static void
 beat(struct sl_worker *w, uint32_t session)

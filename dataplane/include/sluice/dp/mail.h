@@ -8,6 +8,7 @@
 
 enum sl_mail_kind {
 	SL_MAIL_ENDPOINT, // set the endpoint of this worker's lanes of a session
+	SL_MAIL_PING, // lane 0's worker: a heartbeat now, behind the ENDPOINT that says where to
 	SL_MAIL_PEER_RESTARTED, // the epoch of a session moved: reset what it cut off
 	SL_MAIL_PEER_BACK, // connector: a session was dead, and the same PoP is heard again
 	SL_MAIL_SESSION_GONE, // a session has no key any more: the same
