@@ -182,11 +182,13 @@ def keepalive_and_padding(lab):
 
 
 def namespaces():
-    """Network namespaces in which there is a TUN device of ours, named or not."""
+    """Network namespaces, named or not, in which a process of this lab is."""
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+            with open(f"/proc/{pid}/cmdline") as f:
+                if process.RUN + "/" in f.read():
+                    found.add(os.readlink(f"/proc/{pid}/ns/net"))
         except OSError:
             pass
     return found
