@@ -188,6 +188,8 @@ def started_last(lab):
     lab.note(f"a connection {time.monotonic() - began:.2f} s after the connector's start")
     rows = {r["peer"]: r for r in lab.show("pop", "show", "sessions")["rows"]}
     expect_true(rows["connector"]["remote"].startswith("198.51.100.1:"), "the NAT's address at the PoP")
+    drops = {r["name"]: r["packets"] for r in lab.show("connector", "show", "drops")["rows"]}
+    expect(drops.get("tunnel_seal_no_endpoint", 0), 0, "datagrams lost on the way to proving the key")
     listening = [line for line in lab.run("connector", "ss", "-Hlnut").out.splitlines()
                  if "127.0.0.1:9464" not in line]
     expect(listening, [], "sockets that listen at the connector, but for metrics")
