@@ -66,7 +66,7 @@ begin(void)
 	daemon_net(&net, config);
 	sl_config_free(config);
 	sl_net_index(&net);
-	session.lanes[0].remote = rte_cpu_to_be_32(RTE_IPV4(172, 16, 0, 9));
+	session.lanes[0].remote = rte_cpu_to_be_32(0xac100009u);
 	snapshot.allow = NULL;
 }
 
