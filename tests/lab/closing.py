@@ -46,8 +46,9 @@ def expect_forgotten(lab):
 @case("B4: a host goes on for a gigabyte after the client's FIN, octet by octet, and then it is forgotten")
 def half_close(lab):
     address = grant(lab)
-    # It begins when it has seen the client's end, not before.
-    server = lab.start("private", "socat", f"TCP-LISTEN:{PORT},bind={HOST},reuseaddr",
+    # It begins when it has seen the client's end, not before; -t: by itself socat goes half a second after that
+    # when nobody takes anything.
+    server = lab.start("private", "socat", "-t", 300, f"TCP-LISTEN:{PORT},bind={HOST},reuseaddr",
                        f"SYSTEM:cat >/dev/null; {STREAM} | head -c {GIGABYTE}")
     try:
         lab.wait_for("the server to listen", lambda: lab.run(

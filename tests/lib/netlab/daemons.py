@@ -114,12 +114,12 @@ def health(host):
 
 
 def sessions_are_up():
-    """Whether the PoP may send to every connector."""
-    done = control("pop", "--json", "show", "sessions")
+    """Whether the PoP may send to every connector, and has just heard it."""
+    done = control("pop", "--json", "show", "peers")
     if done.returncode != 0:
         return False
-    rows = [row for row in json.loads(done.stdout)["rows"] if row["network"] != "-"]
-    return len(rows) >= 2 and all("up" in row.values() for row in rows)
+    rows = json.loads(done.stdout)["rows"]
+    return len(rows) >= 2 and all(row["state"] == "up" for row in rows)
 
 
 def wait_ready(hosts=DAEMONS):

@@ -103,7 +103,7 @@ test_reasons(void)
 
 static const struct sl_test_case cases[] = {
 	{ "E3: the service manager hears READY once, and then only what is missing", test_publish },
-	{ "E6: health gives the first reason in words", test_reasons },
+	{ "C7 E6: health gives the first reason in words", test_reasons },
 };
 
 SL_TEST_MAIN(cases)
