@@ -134,10 +134,10 @@ def drain_pop(lab):
         lab.control("pop", "drain", "undo")
 
 
-@case("C2 C3: a path that fails twice a second for 8 s moves preference once, and no new flow waits for it",
-      alone=True)
+@case("C2 C3: under 10,000 flows a path that fails twice a second for 8 s moves preference once, no new flow waits for "
+      "it, and none of those there is lost", alone=True)
 def flapping(lab):
-    with second_connector(lab):
+    with second_connector(lab), crowd(lab, CROWD) as held:
         attempts = Attempts("client", lab.address_of("client", GIT), 80)
         before = peers(lab)
         began = time.monotonic()
@@ -158,6 +158,7 @@ def flapping(lab):
                  f"{changes}; held up: {len(slow)}")
         expect(changes, {"connector": 0, "connector-b": 1}, "changes of preference")
         expect(slow, [], "new flows that waited")
+        expect(held.ask(), {"answered": CROWD, "lost": 0})
 
 
 @case("C2: PoP and connector killed together under 10,000 flows come back by themselves; who has one of those hears "
