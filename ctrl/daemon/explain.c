@@ -133,21 +133,6 @@ match(const struct question *q, struct sl_matches *matches, json_t *notes)
 
 // ---- What becomes of it ----------------------------------------------------------------------------------
 
-static const char *
-session_state(struct daemon *d, const struct sl_session *s)
-{
-	uint64_t now_ns = sl_clock_ns(&d->clock), heard_ns = s->lanes[0].heard_ns;
-	uint64_t suspect_ns = d->config->timers.suspect_ms * SL_NS_PER_MS;
-
-	if (atomic_load(&s->current) == NULL)
-		return "down";
-	if (atomic_load(&s->draining))
-		return "draining: it takes no new flows";
-	if (now_ns > heard_ns && now_ns - heard_ns > suspect_ns)
-		return "silent: new flows go by it only when there is no other";
-	return "up";
-}
-
 // Whether a new flow to a network has a session to go by; notes name them all.
 static bool
 has_session(struct daemon *d, uint32_t network, json_t *notes)
@@ -159,18 +144,21 @@ has_session(struct daemon *d, uint32_t network, json_t *notes)
 	     i++) {
 		uint32_t id = s->networks[network].sessions[i];
 		const char *state;
+		bool is_silent;
 
 		if (id >= d->sessions.nb_sessions)
 			continue;
-		state = session_state(d, &d->sessions.sessions[id]);
-		is_up = is_up || strcmp(state, "up") == 0 || strncmp(state, "silent", 6) == 0;
+		state = show_peer_state(d, &d->sessions.sessions[id]);
+		is_silent = strcmp(state, "silent") == 0;
+		is_up = is_up || is_silent || strcmp(state, "up") == 0;
 		json_array_append_new(
 			notes,
 			json_sprintf(
-				"The session with %s of %s is %s.",
+				"The session with %s of %s is %s%s.",
 				show_session(d, id),
 				show_network(d, network),
-				state
+				state,
+				is_silent ? ": new flows go by it only when there is no other" : ""
 			)
 		);
 	}

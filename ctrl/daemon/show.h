@@ -37,7 +37,7 @@ char *show_services(const struct sl_config_services *services);
 // Seconds from a moment of the clock to now; null for 0.
 json_t *show_age(struct daemon *d, uint64_t then_ns);
 
-// "up", "silent" (new flows avoid it), "draining" or "down".
+// Of a tunnel session: "up", "silent" (new flows go by it only when there is no other), "draining" or "down".
 const char *show_peer_state(struct daemon *d, const struct sl_session *s);
 
 // {"tables": [...]}; references are taken.

@@ -3,14 +3,6 @@
 
 #include <sluice/dp/preference.h>
 
-static bool
-is_silent(struct daemon *d, const struct sl_session *s)
-{
-	uint64_t now_ns = sl_clock_ns(&d->clock), heard_ns = s->lanes[0].heard_ns;
-
-	return now_ns > heard_ns && now_ns - heard_ns > d->config->timers.suspect_ms * SL_NS_PER_MS;
-}
-
 const char *
 show_peer_state(struct daemon *d, const struct sl_session *s)
 {
@@ -18,7 +10,9 @@ show_peer_state(struct daemon *d, const struct sl_session *s)
 		return "down";
 	if (atomic_load(&s->draining))
 		return "draining";
-	return is_silent(d, s) ? "silent" : "up";
+	return sl_preference_is_silent(s, d->config->timers.suspect_ms, sl_clock_ns(&d->clock))
+		? "silent"
+		: "up";
 }
 
 static double

@@ -259,12 +259,13 @@ endpoint(const struct sl_lane_endpoint *e)
 	);
 }
 
+// A client sends only when it has something to say: that it is not heard means nothing.
 static const char *
-session_state(const struct sl_session *s)
+session_state(struct daemon *d, const struct sl_session *s)
 {
-	if (atomic_load(&s->current) == NULL)
-		return "down";
-	return atomic_load(&s->draining) ? "draining" : "up";
+	if (atomic_load(&s->kind) != SL_SESSION_CLIENT)
+		return show_peer_state(d, s);
+	return atomic_load(&s->current) != NULL ? "up" : "down";
 }
 
 // A copy of the lane that is shown: a client's own, of a tunnel the first that has been heard.
@@ -296,7 +297,7 @@ session_row(struct daemon *d, json_t *table, const struct sl_session *s)
 		"sssooiioII",
 		s->name,
 		is_tunnel && d->config->nb_tenants != 0 ? show_network(d, s->network) : "-",
-		session_state(s),
+		session_state(d, s),
 		show_age(d, atomic_load(&s->established_ns)),
 		endpoint(&lane),
 		is_tunnel ? nb_lanes : 1,

@@ -127,10 +127,9 @@ failure(int why, bool is_huge)
 	if (is_huge && why == ENOMEM)
 		return -EAGAIN;
 	if (access("/sys/module", F_OK) != 0)
-		fprintf(stderr,
-			"sluice: DPDK looks for VFIO in /sys/module, which is not there: show it "
-			"to "
-			"this container (systemd-nspawn --bind-ro=/sys/module)\n");
+		fputs("sluice: DPDK looks for VFIO in /sys/module, which this container has not: "
+		      "show it (systemd-nspawn --bind-ro=/sys/module)\n",
+		      stderr);
 	return why == EAGAIN || why == 0 ? -EIO : -why;
 }
 

@@ -284,7 +284,9 @@ beat(struct sl_worker *w, uint32_t session)
 
 	if (w->idx == 0)
 		sl_preference_look(
-			&s->preference, !is_up || sl_preference_is_silent(w, s), w->now_ns
+			&s->preference,
+			!is_up || sl_preference_is_silent(s, w->timeouts.suspect_ms, w->now_ns),
+			w->now_ns
 		);
 	if (!is_up)
 		return;

@@ -74,12 +74,12 @@ sl_preference_pong(struct sl_preference *p, const struct sl_heartbeat *pong, uin
 }
 
 bool
-sl_preference_is_silent(const struct sl_worker *w, const struct sl_session *s)
+sl_preference_is_silent(const struct sl_session *s, uint32_t suspect_ms, uint64_t now_ns)
 {
 	uint64_t heard_ns = s->lanes[0].heard_ns;
 
 	// Another worker heard it, by a clock it may have read after this one.
-	return heard_ns != 0 && heard_ns + w->timeouts.suspect_ms * SL_NS_PER_MS < w->now_ns;
+	return heard_ns != 0 && heard_ns + suspect_ms * SL_NS_PER_MS < now_ns;
 }
 
 // How a session stands with new flows. Those of the best standing there is share them.
@@ -95,7 +95,7 @@ standing_of(const struct sl_worker *w, const struct sl_session *s)
 	if (atomic_load_explicit(&s->current, memory_order_relaxed) == NULL ||
 	    atomic_load_explicit(&s->draining, memory_order_relaxed))
 		return GONE;
-	if (sl_preference_is_silent(w, s))
+	if (sl_preference_is_silent(s, w->timeouts.suspect_ms, w->now_ns))
 		return SILENT;
 	if (atomic_load_explicit(&p->load, memory_order_relaxed) >= SL_LOAD_FULL ||
 	    sl_preference_share(p) == 0)

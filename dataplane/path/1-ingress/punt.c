@@ -64,6 +64,4 @@ SL_NODE_FLAGS(punt, punt_process, edges, SL_NODE_FINAL_F)
 SL_DROP(punt_full, SL_OUR_FAULT, "The session thread is too slow: its ring is full.")
 SL_DROP(punt_crowd,
 	SL_PEER_FAULT,
-	"Handshake, or data under an index that nobody has, while so many wait that the rest of "
-	"the ring is for "
-	"clients and peers that are known.")
+	"Handshake, or data under an unknown index, while many wait: clients and peers go first.")

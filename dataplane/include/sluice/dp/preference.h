@@ -24,8 +24,7 @@ struct sl_sessions;
 
 // Of one tunnel session (worker 0: rw, others: ro but for what is atomic).
 struct sl_preference {
-	uint64_t
-		told_ns; // by the peer's clock: when it said its state and load; lane 0's worker: rw
+	uint64_t told_ns; // peer's clock: when it said its state and load; lane 0's worker: rw
 	atomic_uchar lost; // eighths of its weight that it does without; all of them: in doubt
 	atomic_ushort load; // as the peer says, of SL_LOAD_MAX
 	atomic_uint nb_changes; // of `lost`
@@ -45,7 +44,7 @@ void sl_preference_look(struct sl_preference *p, bool is_silent, uint64_t now_ns
 void sl_preference_pong(struct sl_preference *p, const struct sl_heartbeat *pong, uint64_t now_ns);
 
 // Has the peer been silent for so long that new flows should go elsewhere? Never heard is not silent.
-bool sl_preference_is_silent(const struct sl_worker *w, const struct sl_session *s);
+bool sl_preference_is_silent(const struct sl_session *s, uint32_t suspect_ms, uint64_t now_ns);
 
 // A session of the network for a new flow, by its hash; SL_NO_SESSION: none.
 uint32_t sl_preference_pick(const struct sl_worker *w, uint32_t network, uint64_t hash);
