@@ -342,6 +342,40 @@ answer_fault(
 		send_error(answer, query, buffer, room, SL_DNS_RA, rcodes[parsed->verdict]);
 }
 
+static void
+tell_address(
+	struct sl_answer *answer,
+	const struct sl_answer_query *parsed,
+	const struct sl_answer_context *context,
+	const struct sl_assigned *assigned,
+	uint8_t *buffer,
+	size_t room
+)
+{
+	const struct sl_query *query = &parsed->query;
+	uint32_t ttl_s = ttl_of(assigned, parsed, context);
+	uint8_t address[4];
+
+	if (context->budget_bytes >= ADDRESS_ANSWER_MAX)
+		finish(answer,
+		       sl_answer_address(query, buffer, room, assigned->address, ttl_s),
+		       SL_RCODE_NOERROR);
+	else {
+		sl_put32(address, assigned->address);
+		send_record(
+			answer,
+			query,
+			context,
+			buffer,
+			room,
+			SL_DNS_A,
+			ttl_s,
+			address,
+			sizeof(address)
+		);
+	}
+}
+
 void
 sl_answer_decide(
 	struct sl_answer *answer,
@@ -353,8 +387,6 @@ sl_answer_decide(
 {
 	const struct sl_query *query = &parsed->query;
 	struct sl_assigned assigned;
-	uint8_t address[4];
-	uint32_t ttl_s;
 
 	answer->verdict = SL_ANSWER_DROP;
 	answer->drop = SL_ANSWER_DROP_NONE;
@@ -387,25 +419,7 @@ sl_answer_decide(
 		answer->drop = SL_ANSWER_DROP_LEAK;
 		return;
 	}
-	ttl_s = ttl_of(&assigned, parsed, context);
-	if (context->budget_bytes >= ADDRESS_ANSWER_MAX)
-		finish(answer,
-		       sl_answer_address(query, buffer, room, assigned.address, ttl_s),
-		       SL_RCODE_NOERROR);
-	else {
-		sl_put32(address, assigned.address);
-		send_record(
-			answer,
-			query,
-			context,
-			buffer,
-			room,
-			SL_DNS_A,
-			ttl_s,
-			address,
-			sizeof(address)
-		);
-	}
+	tell_address(answer, parsed, context, &assigned, buffer, room);
 	sl_addresses_use(context->addresses, assigned.name_id, context->now_s);
 }
 

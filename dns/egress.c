@@ -3,17 +3,6 @@
 #include <sluice/proto/bytes.h>
 #include <stdbool.h>
 
-#define HEADER_BYTES  12u
-#define KEY_IPV4_HINT 4u // RFC 9460 section 14.3.2
-#define KEY_IPV6_HINT 6u
-#define TYPE_WKS      11u
-#define TYPE_A6       38u
-#define TYPE_APL      42u
-#define TYPE_SVCB     64u
-#define TYPE_HTTPS    65u
-#define TYPE_L32      105u
-#define TYPE_L64      106u
-
 // The octet behind the name that begins at `at`; 0 when it does not end within the message.
 static size_t
 skip_name(const uint8_t *p, size_t nb_bytes, size_t at)
@@ -42,7 +31,7 @@ hints(const uint8_t *p, size_t from, size_t end)
 	while (at + 4 <= end) {
 		uint16_t key = sl_get16(p + at);
 
-		nb += key == KEY_IPV4_HINT || key == KEY_IPV6_HINT;
+		nb += key == SL_DNS_SVC_IPV4HINT || key == SL_DNS_SVC_IPV6HINT;
 		at += 4u + sl_get16(p + at + 2);
 	}
 	return at == end ? nb : SL_EGRESS_UNREADABLE;
@@ -54,14 +43,14 @@ of_record(const uint8_t *p, uint16_t type, size_t from, size_t end)
 	switch (type) {
 	case SL_DNS_A:
 	case SL_DNS_AAAA:
-	case TYPE_WKS:
-	case TYPE_A6:
-	case TYPE_APL:
-	case TYPE_L32:
-	case TYPE_L64:
+	case SL_DNS_WKS:
+	case SL_DNS_A6:
+	case SL_DNS_APL:
+	case SL_DNS_L32:
+	case SL_DNS_L64:
 		return 1;
-	case TYPE_SVCB:
-	case TYPE_HTTPS:
+	case SL_DNS_SVCB:
+	case SL_DNS_HTTPS:
 		return hints(p, from, end);
 	default:
 		return 0;
@@ -72,10 +61,10 @@ int
 sl_egress_addresses(const uint8_t *message, size_t nb_bytes)
 {
 	unsigned nb_questions, nb_records;
-	size_t at = HEADER_BYTES;
+	size_t at = SL_DNS_HEADER_BYTES;
 	int nb = 0;
 
-	if (nb_bytes < HEADER_BYTES)
+	if (nb_bytes < SL_DNS_HEADER_BYTES)
 		return SL_EGRESS_UNREADABLE;
 	nb_questions = sl_get16(message + 4);
 	nb_records = (unsigned)sl_get16(message + 6) + sl_get16(message + 8) +

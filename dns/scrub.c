@@ -5,20 +5,15 @@
 
 enum {
 	TYPE_MINFO = 14,
-	TYPE_WKS = 11,
 	TYPE_RP = 17,
 	TYPE_AFSDB = 18,
 	TYPE_RT = 21,
 	TYPE_SIG = 24,
 	TYPE_PX = 26,
 	TYPE_NAPTR = 35,
-	TYPE_KX = 36,
-	TYPE_A6 = 38,
-	TYPE_APL = 42,
-	TYPE_L32 = 105,
-	TYPE_L64 = 106
+	TYPE_KX = 36
 };
-enum { SVC_MANDATORY = 0, SVC_IPV4HINT = 4, SVC_IPV6HINT = 6 };
+#define SVC_MANDATORY 0u
 
 struct scrub {
 	const uint8_t *in;
@@ -60,8 +55,8 @@ may_see_at(const struct scrub *s, size_t at)
 static bool
 is_address_type(uint16_t type)
 {
-	return type == SL_DNS_A || type == SL_DNS_AAAA || type == TYPE_A6 || type == TYPE_WKS ||
-		type == TYPE_APL || type == TYPE_L32 || type == TYPE_L64;
+	return type == SL_DNS_A || type == SL_DNS_AAAA || type == SL_DNS_A6 || type == SL_DNS_WKS ||
+		type == SL_DNS_APL || type == SL_DNS_L32 || type == SL_DNS_L64;
 }
 
 // Does a signature cover what was taken out or changed?
@@ -266,7 +261,7 @@ copy_mandatory(struct scrub *s, const uint8_t *keys, unsigned nb_bytes)
 	for (unsigned i = 0; i + 2 <= nb_bytes; i += 2) {
 		uint16_t key = sl_get16(keys + i);
 
-		if (key == SVC_IPV4HINT || key == SVC_IPV6HINT)
+		if (key == SL_DNS_SVC_IPV4HINT || key == SL_DNS_SVC_IPV6HINT)
 			continue;
 		sl_write16(&s->w, key);
 		nb += 2;
@@ -302,7 +297,7 @@ copy_svcb(struct scrub *s, const struct sl_record *r)
 		nb = sl_get16(s->in + at + 2);
 		if (at + 4 + nb > end)
 			return false;
-		if (key == SVC_IPV4HINT || key == SVC_IPV6HINT)
+		if (key == SL_DNS_SVC_IPV4HINT || key == SL_DNS_SVC_IPV6HINT)
 			s->result->nb_hints++;
 		else if (key == SVC_MANDATORY)
 			copy_mandatory(s, s->in + at + 4, nb);

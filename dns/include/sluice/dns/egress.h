@@ -1,4 +1,4 @@
-// egress: what a finished DNS message shows of addresses. A reader of its own, that shares nothing with what
+// egress: what a finished DNS message shows of addresses. A reader of its own, that shares no code with what
 // builds or scrubs messages: the permanent check that no private address leaves in an answer about a
 // resource stands on it.
 #pragma once

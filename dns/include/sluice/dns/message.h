@@ -22,24 +22,32 @@ enum sl_dns_type {
 	SL_DNS_NS = 2,
 	SL_DNS_CNAME = 5,
 	SL_DNS_SOA = 6,
+	SL_DNS_WKS = 11,
 	SL_DNS_PTR = 12,
 	SL_DNS_HINFO = 13,
 	SL_DNS_MX = 15,
 	SL_DNS_TXT = 16,
 	SL_DNS_AAAA = 28,
 	SL_DNS_SRV = 33,
+	SL_DNS_A6 = 38,
 	SL_DNS_DNAME = 39,
 	SL_DNS_OPT = 41,
+	SL_DNS_APL = 42,
 	SL_DNS_RRSIG = 46,
 	SL_DNS_NSEC = 47,
 	SL_DNS_SVCB = 64,
 	SL_DNS_HTTPS = 65,
+	SL_DNS_L32 = 105,
+	SL_DNS_L64 = 106,
 	SL_DNS_TKEY = 249,
 	SL_DNS_TSIG = 250,
 	SL_DNS_IXFR = 251,
 	SL_DNS_AXFR = 252,
 	SL_DNS_ANY = 255,
 };
+
+// Keys of SVCB and HTTPS parameters that hold addresses (RFC 9460 section 14.3.2).
+enum sl_dns_svc_key { SL_DNS_SVC_IPV4HINT = 4, SL_DNS_SVC_IPV6HINT = 6 };
 
 enum sl_dns_class { SL_DNS_IN = 1, SL_DNS_CH = 3, SL_DNS_CLASS_ANY = 255 };
 

@@ -3,9 +3,10 @@
 //
 // Health: a server that was silent on three queries running is *down*; while down it is asked last, except
 // for one query in each probe interval (1 s, doubling to 30 s), and any valid answer makes it *up*. The
-// A server that does not know EDNS (RFC 6891 section 7: FORMERR or NOTIMP without an OPT, perhaps a header and no
-// more) is asked again without at once; one that answers then is asked so for a quarter of an hour. The
 // retry interval follows the server's smoothed round trip: at least 50 ms, at most 1 s (RFC 6298's shape).
+//
+// EDNS: a server that does not know it (RFC 6891 section 7: FORMERR or NOTIMP without an OPT, perhaps a header and
+// no more) is asked again without at once; one that answers then is asked so for a quarter of an hour.
 #pragma once
 
 #include <stdbool.h>
