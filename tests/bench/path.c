@@ -304,26 +304,27 @@ usage(void)
 	exit(EXIT_FAILURE);
 }
 
+static const struct option known[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "quick", no_argument, NULL, 'q' },
+	{ "flows", required_argument, NULL, 'f' },
+	{ "clients", required_argument, NULL, 'c' },
+	{ "sessions", required_argument, NULL, 's' },
+	{ "bytes", required_argument, NULL, 'b' },
+	{ "burst", required_argument, NULL, 'u' },
+	{ "names", required_argument, NULL, 'n' },
+	{ "chacha", no_argument, NULL, 'x' },
+	{ "wireguard", no_argument, NULL, 'w' },
+	{ "repetitions", required_argument, NULL, 'r' },
+	{ "memory", required_argument, NULL, 'm' },
+	{ "core", required_argument, NULL, 'o' },
+	{ "reload", no_argument, NULL, 'l' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static void
 parse_options(struct options *o, int argc, char **argv)
 {
-	static const struct option known[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "flows", required_argument, NULL, 'f' },
-		{ "clients", required_argument, NULL, 'c' },
-		{ "sessions", required_argument, NULL, 's' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "burst", required_argument, NULL, 'u' },
-		{ "names", required_argument, NULL, 'n' },
-		{ "chacha", no_argument, NULL, 'x' },
-		{ "wireguard", no_argument, NULL, 'w' },
-		{ "repetitions", required_argument, NULL, 'r' },
-		{ "memory", required_argument, NULL, 'm' },
-		{ "core", required_argument, NULL, 'o' },
-		{ "reload", no_argument, NULL, 'l' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {

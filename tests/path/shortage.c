@@ -49,6 +49,18 @@ send_large(const char *git, uint16_t port)
 	pair_client_send(&spec);
 }
 
+// Of a connection to an address that is nobody's.
+static void
+expect_refusal(void)
+{
+	pair_client_send(&(struct packet_spec){ .destination = UNUSED,
+						.protocol = IPPROTO_TCP,
+						.source_port = 34000,
+						.destination_port = 80,
+						.tcp_flags = RTE_TCP_SYN_FLAG });
+	CU_ASSERT_TRUE(pair_client_take(&p) && (p.tcp->tcp_flags & RTE_TCP_RST_FLAG) != 0);
+}
+
 static void
 test_shortage(void)
 {
@@ -73,12 +85,7 @@ test_shortage(void)
 	pair_tcp_down(&live, RTE_TCP_ACK_FLAG, "down", 4);
 	pair_client_send(&udp);
 	CU_ASSERT_TRUE(pair_host_take(&p));
-	pair_client_send(&(struct packet_spec){ .destination = UNUSED,
-						.protocol = IPPROTO_TCP,
-						.source_port = 34000,
-						.destination_port = 80,
-						.tcp_flags = RTE_TCP_SYN_FLAG });
-	CU_ASSERT_TRUE(pair_client_take(&p) && (p.tcp->tcp_flags & RTE_TCP_RST_FLAG) != 0);
+	expect_refusal();
 	// A new flow begins, although there is none for its ACCEPT: that rides on the answer.
 	udp.source_port = 4001;
 	pair_client_send(&udp);

@@ -182,8 +182,8 @@ wg_begin_crowd(struct wg_device *devices, unsigned nb)
 	wg_begin();
 }
 
-void
-wg_begin(void)
+static void
+add_pop(void)
 {
 	struct sl_net net = {
 		.nb_ports = 1,
@@ -211,12 +211,18 @@ wg_begin(void)
 				  .nb_mbufs = 4095,
 				  .on_mail = sl_upkeep_mail,
 				  .on_tick = sl_upkeep_tick };
-	struct sl_config_errors errors = { 0 };
 
 	wg.pop = path_add_conf(&how);
 	CU_ASSERT_EQUAL_FATAL(sl_tables_create(path_dp(wg.pop), &tables, &wg.sessions), 0);
 	path_host(wg.pop, 0, packet_ip(DEVICE), MAC);
 	path_arrive(wg.pop, 0, wg_arrival);
+}
+
+static void
+read_config(void)
+{
+	struct sl_config_errors errors = { 0 };
+
 	strcpy(state_dir, "/tmp/wgclient-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(state_dir));
 	if (sl_config_load_string(pop_conf, "t.conf", SL_CONFIG_SKIP_FILES, &wg.config, &errors) !=
@@ -224,6 +230,13 @@ wg_begin(void)
 		sl_config_errors_print(&errors, stdout);
 	sl_config_errors_free(&errors);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(wg.config);
+}
+
+void
+wg_begin(void)
+{
+	add_pop();
+	read_config();
 	wg_engine = sl_aead_create(SL_AEAD_BEST);
 	wg_device_begin(&alice);
 	wg_device_begin(&bob);

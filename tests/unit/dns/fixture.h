@@ -28,6 +28,16 @@ static const struct sl_name_key fixture_key = { { 0x9ae16a3b2f90404full,
 						  0xc4ceb9fe1a85ec53ull } };
 static const struct sl_policy_range fixture_all[] = ALL_PORTS;
 
+// For what asks for randomness with a context: a sequence that is the same each time.
+static inline uint64_t
+next_random(void *context)
+{
+	uint64_t *x = context;
+
+	*x = *x * 6364136223846793005ull + 1442695040888963407ull;
+	return *x ^ *x >> 29;
+}
+
 // A resource that lets everything through.
 static inline struct sl_policy_resource
 open_resource(uint32_t id, const char *const *pattern, uint64_t groups)

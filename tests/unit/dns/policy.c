@@ -193,6 +193,38 @@ test_index_model(void)
 	CU_ASSERT(nb_hits > 1000);
 }
 
+// Of git.dev.corp below, whatever inherits: groups, protocol and ports must all admit it (port 80 is resource 1's, 22
+// is 2's), and the wildcard takes what the exact ones do not admit, once the name is seen.
+static void
+expect_choices(const struct sl_policy *policy, const struct sl_matches *m)
+{
+	static const struct {
+		uint64_t groups;
+		uint8_t protocol;
+		uint16_t port;
+		enum sl_choice_verdict verdict;
+		uint32_t resource;
+	} rows[] = {
+		{ 1 | 2, IPPROTO_TCP, 22, SL_CHOICE_ADMITTED, 2 },
+		{ 1, IPPROTO_TCP, 22, SL_CHOICE_DENIED, 1 },
+		{ 1 | 4, IPPROTO_UDP, 9, SL_CHOICE_ADMITTED, 3 },
+		{ 8, IPPROTO_TCP, 80, SL_CHOICE_UNKNOWN, UINT32_MAX },
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sl_choice c;
+
+		CU_ASSERT_EQUAL(
+			sl_policy_choose(
+				policy, m, rows[i].groups, rows[i].protocol, rows[i].port, &c
+			),
+			rows[i].verdict
+		);
+		CU_ASSERT_EQUAL(c.resource, rows[i].resource);
+		CU_ASSERT(c.verdict != SL_CHOICE_ADMITTED || c.network == c.resource + 1000);
+	}
+}
+
 static void
 test_visibility(void)
 {
@@ -237,24 +269,7 @@ test_visibility(void)
 			sl_policy_choose(policy, &m, 4, IPPROTO_TCP, 80, &c),
 			i == 2 ? SL_CHOICE_ADMITTED : SL_CHOICE_UNKNOWN
 		);
-		// Groups, protocol and ports must all admit it: port 80 is resource 1's, 22 is 2's.
-		CU_ASSERT_EQUAL(
-			sl_policy_choose(policy, &m, 3, IPPROTO_TCP, 22, &c), SL_CHOICE_ADMITTED
-		);
-		CU_ASSERT_EQUAL(c.resource, 2);
-		CU_ASSERT_EQUAL(c.network, 1002);
-		CU_ASSERT_EQUAL(
-			sl_policy_choose(policy, &m, 1, IPPROTO_TCP, 22, &c), SL_CHOICE_DENIED
-		);
-		CU_ASSERT_EQUAL(c.resource, 1);
-		// The wildcard takes what the exact ones do not admit, once the name is seen.
-		CU_ASSERT_EQUAL(
-			sl_policy_choose(policy, &m, 1 | 4, IPPROTO_UDP, 9, &c), SL_CHOICE_ADMITTED
-		);
-		CU_ASSERT_EQUAL(c.resource, 3);
-		CU_ASSERT_EQUAL(
-			sl_policy_choose(policy, &m, 8, IPPROTO_TCP, 80, &c), SL_CHOICE_UNKNOWN
-		);
+		expect_choices(policy, &m);
 		sl_policy_free(policy);
 	}
 }
@@ -312,6 +327,19 @@ test_ties(void)
 	}
 }
 
+// A prefix of which TCP is granted.
+static struct sl_policy_resource
+open_prefix(uint32_t id, const struct sl_policy_prefix *prefix, uint64_t groups)
+{
+	return (struct sl_policy_resource){ .id = id,
+					    .label = "prefix",
+					    .prefixes = prefix,
+					    .nb_prefixes = 1,
+					    .tcp = fixture_all,
+					    .nb_tcp = 1,
+					    .groups = groups };
+}
+
 static void
 test_addresses(void)
 {
@@ -319,30 +347,9 @@ test_addresses(void)
 					     narrow[] = { { 0x0a010000, 16 } },
 					     one[] = { { 0x0a010203, 32 } },
 					     away[] = { { 0x0a0a0000, 16 } };
-	struct sl_policy_resource list[] = {
-		{ .id = 1,
-		  .label = "wide",
-		  .prefixes = wide,
-		  .nb_prefixes = 1,
-		  .tcp = fixture_all,
-		  .nb_tcp = 1,
-		  .groups = 1 },
-		{ .id = 2,
-		  .label = "narrow",
-		  .prefixes = narrow,
-		  .nb_prefixes = 1,
-		  .tcp = fixture_all,
-		  .nb_tcp = 1,
-		  .groups = 2 },
-		{ .id = 3,
-		  .label = "one",
-		  .prefixes = one,
-		  .nb_prefixes = 1,
-		  .tcp = fixture_all,
-		  .nb_tcp = 1,
-		  .groups = 1,
-		  .inherit = true },
-	};
+	struct sl_policy_resource list[] = { open_prefix(1, wide, 1),
+					     open_prefix(2, narrow, 2),
+					     open_prefix(3, one, 1) };
 	struct sl_policy_spec spec = { .generation = 1,
 				       .name_key = fixture_key,
 				       .resources = list,
@@ -366,6 +373,7 @@ test_addresses(void)
 	struct sl_policy_error error;
 	struct sl_policy *policy;
 
+	list[2].inherit = true;
 	CU_ASSERT_EQUAL_FATAL(sl_policy_build(&spec, &policy, &error), 0);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sl_matches m;

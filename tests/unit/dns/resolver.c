@@ -1,19 +1,9 @@
-#include "sl_test.h"
+#include "fixture.h"
 
 #include <sluice/dns/resolver.h>
 #include <sluice/proto/bytes.h>
-#include <string.h>
 
 #define MS SL_NS_PER_MS
-
-static uint64_t
-next_random(void *context)
-{
-	uint64_t *x = context;
-
-	*x = *x * 6364136223846793005ull + 1442695040888963407ull;
-	return *x ^ *x >> 29;
-}
 
 static uint64_t seed;
 static struct sl_resolver *
