@@ -8,8 +8,6 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PREFIX = os.environ.get("SLUICE_LAB_PREFIX", "sl-")
 RUN = os.path.join("/run/sluice-lab", PREFIX.strip("-") or "lab")
-# Debian's AppArmor confines unbound to /etc/unbound and this folder.
-UNBOUND = os.path.join("/var/lib/unbound/sluice-lab", os.path.basename(RUN))
 BUILD = os.environ.get("SLUICE_LAB_BUILD", os.path.join(TOP, "build"))
 WAIT_S = 30  # how long a condition may take; only failures take it
 
@@ -20,6 +18,11 @@ class LabError(Exception):
 
 def namespace(host):
     return PREFIX + host
+
+
+def unbound_folder():
+    """Of this lab, by the prefix that holds now. Debian's AppArmor confines unbound to what is below its own."""
+    return os.path.join("/var/lib/unbound/sluice-lab", os.path.basename(RUN))
 
 
 def folder(host):

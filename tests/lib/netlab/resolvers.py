@@ -52,7 +52,7 @@ def start(host, program, authority, zones, **more):
     """Start `program` on an address of its own; it asks the authority. Returns the address. `tls` of unbound: files
     of key and certificate, for DNS over TLS beside."""
     address = ADDRESSES[host][program]
-    base = f"{process.folder(host)}/{program}" if program != "unbound" else f"{process.UNBOUND}/{host}"
+    base = f"{process.folder(host)}/{program}" if program != "unbound" else f"{process.unbound_folder()}/{host}"
     os.makedirs(base, exist_ok=True)
     process.shell(host, f"ip address replace {address}/24 dev {DEVICE[host]}")
     make = {"unbound": _unbound, "dnsmasq": _dnsmasq}[program]

@@ -223,4 +223,4 @@ def down():
     for host in (*HOSTS, *ON_DEMAND):
         process.remove_folder(f"/etc/netns/{namespace(host)}")
     process.remove_folder(process.RUN)
-    process.remove_folder(process.UNBOUND)
+    process.remove_folder(process.unbound_folder())
