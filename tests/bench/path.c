@@ -212,9 +212,8 @@ report_reload(
 	double cycles = (double)rte_get_tsc_hz() / 1e6; // a microsecond
 
 	if (json == NULL) {
-		printf("%-10s %9u flows, longest walk, us (cycles): without %.0f median %.0f, with "
-		       "a "
-		       "reload %.0f median %.0f; longer by %.0f (%.0f), median %.0f (%.0f)\n",
+		printf("%-10s %9u flows, longest walk, us: without %.0f median %.0f, with a reload "
+		       "%.0f median %.0f; longer by %.0f (%.0f cycles), median %.0f (%.0f)\n",
 		       end,
 		       nb_flows,
 		       without.min,

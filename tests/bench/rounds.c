@@ -351,10 +351,9 @@ bench_rounds_ask(struct bench_rounds *r, unsigned nb_repetitions)
 
 // ---- Reloads -----------------------------------------------------------------------------------
 
-#define WALK_NS (SL_NS_PER_MS / 20) // time that passes from walk to walk
-#define RELOAD_ROUNDS                                                                              \
-	160u // about two seconds: the sweep sees every flow, with a reload and after it
-#define RELOAD_AT 16u
+#define WALK_NS       (SL_NS_PER_MS / 20) // time that passes from walk to walk
+#define RELOAD_ROUNDS 160u // two seconds: the sweep sees every flow with a reload, and after it
+#define RELOAD_AT     16u
 
 static void
 longer(double *us, uint64_t ns)
