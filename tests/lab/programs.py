@@ -162,9 +162,12 @@ class Neighbour:
         process.root(["ip", "netns", "delete", process.namespace("beside")])
 
 
+# On a busy machine an answer may take longer than nmap's 100 ms; what it takes for lost it may report as filtered.
+PATIENCE = ("--min-rtt-timeout", "1s", "--max-retries", 3, "--host-timeout", "60s")
+
+
 def scan(lab, host, how, ports, target):
-    out = lab.ok(host, "nmap", "-Pn", "-n", how, "--max-retries", 2, "--host-timeout", "40s", "-p",
-                 ports, "-oX", "-", target)
+    out = lab.ok(host, "nmap", "-Pn", "-n", how, *PATIENCE, "-p", ports, "-oX", "-", target, timeout_s=90)
     return {port: (state, reason) for port, state, reason in re.findall(
         r'portid="(\d+)"><state state="([^"]+)" reason="([^"]+)"', out)}
 
