@@ -81,7 +81,7 @@ asking_query(struct sl_service *s, struct rte_mbuf *m)
 		question, sizeof(question), 0, name->wire, name->nb_bytes, a.query.type, SL_DNS_RD
 	);
 	hold = hold_put(s, HOLD_ASK, session, m);
-	if (hold != UINT32_MAX && nb_question != 0)
+	if (hold != HOLD_NONE && nb_question != 0)
 		resolve_send(s, session, 0, hold, false, question, nb_question);
 }
 
@@ -134,10 +134,11 @@ asking_answer(struct sl_service *s, struct rte_mbuf *record, const struct sl_res
 {
 	const uint8_t *answer = resolve->message;
 	size_t nb_answer = resolve->nb_bytes;
+	const struct hold *hold;
 	struct rte_mbuf *m;
 
-	if (resolve->token >= NB_HOLDS || s->holds.slots[resolve->token].kind != HOLD_ASK ||
-	    s->holds.slots[resolve->token].key != sl_meta(record)->session)
+	hold = holds_find(&s->holds, resolve->token, HOLD_ASK);
+	if (hold == NULL || hold->key != sl_meta(record)->session)
 		return;
 	if (resolve->has_more || resolve->offset != 0)
 		answer = gather_piece(s, sl_meta(record)->session, resolve, &nb_answer);

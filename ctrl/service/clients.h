@@ -29,7 +29,7 @@ struct client {
 	uint64_t workers; // a bit for each that has had one of its keypairs
 	// Counts of these workers when last looked at, in sum.
 	uint64_t opened_pkts, opened_empty_pkts, sealed_pkts, wanted_pkts;
-	uint32_t held[HELD_PKTS]; // indices of packets that wait for a key
+	uint32_t held[HELD_PKTS]; // tickets of packets that wait for a key
 	unsigned nb_held;
 	// Chains of the tables; UINT32_MAX ends one.
 	uint32_t next_by_key, next_by_remote;

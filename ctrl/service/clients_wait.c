@@ -41,22 +41,13 @@ client_ask(struct sl_service *s, struct client *e)
 	client_carry_out(s, &out, e);
 }
 
-// The packet held under `index`, if it still waits and is this client's.
-static struct rte_mbuf *
-take_held(struct sl_service *s, const struct client *e, uint32_t index)
-{
-	if (s->holds.slots[index].key != e->session)
-		return NULL;
-	return hold_take(s, index, HOLD_KEY);
-}
-
 void
 client_go_on(struct sl_service *s, struct client *e)
 {
 	uint16_t worker = atomic_load(&s->sessions->sessions[e->session].worker);
 
 	for (unsigned i = 0; i < e->nb_held; i++) {
-		struct rte_mbuf *m = take_held(s, e, e->held[i]);
+		struct rte_mbuf *m = hold_take(s, e->held[i], HOLD_KEY);
 
 		if (m != NULL)
 			to_worker(s, worker, SL_STAGE_TO_SESSION, m);
@@ -70,12 +61,9 @@ prune(const struct sl_service *s, struct client *e)
 {
 	unsigned nb = 0;
 
-	for (unsigned i = 0; i < e->nb_held; i++) {
-		const struct hold *h = &s->holds.slots[e->held[i]];
-
-		if (h->kind == HOLD_KEY && h->key == e->session)
+	for (unsigned i = 0; i < e->nb_held; i++)
+		if (holds_find(&s->holds, e->held[i], HOLD_KEY) != NULL)
 			e->held[nb++] = e->held[i];
-	}
 	e->nb_held = nb;
 }
 
@@ -106,7 +94,7 @@ clients_keyless(struct sl_service *s, struct rte_mbuf *m)
 	} else {
 		sl_meta(m)->stages_done = 0;
 		e->held[e->nb_held] = hold_put(s, HOLD_KEY, e->session, m);
-		e->nb_held += e->held[e->nb_held] != UINT32_MAX;
+		e->nb_held += e->held[e->nb_held] != HOLD_NONE;
 	}
 	// It may have come up in the meantime.
 	if (e->is_up)

@@ -1,6 +1,8 @@
 // internal: the parts of a service. Everything here belongs to the session thread.
 #pragma once
 
+#include "holds.h"
+
 #include <sluice/ctrl/log.h>
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
@@ -9,30 +11,12 @@
 #include <sluice/dp/meta.h>
 #include <sluice/dp/snapshot.h>
 
-#define NB_HOLDS   4096u
 #define NB_QUERIES 65536u
 #define HOLD_NS    (3 * SL_NS_PER_S)
 
 // Cookies of store requests that are about no name.
 #define COOKIE_RETIRE UINT64_MAX
 #define COOKIE_FLOOR  (UINT64_MAX - 1)
-
-// A packet that waits. `key` says for what, in the terms of who holds it.
-enum hold_kind { HOLD_FREE = 0, HOLD_NAME, HOLD_OPEN, HOLD_RESOLVE, HOLD_ASK, HOLD_KEY };
-
-struct hold {
-	struct rte_mbuf *mbuf;
-	uint64_t key;
-	uint64_t until_ns;
-	enum hold_kind kind;
-	uint32_t next_free;
-};
-
-struct holds {
-	struct hold slots[NB_HOLDS];
-	uint32_t first_free; // 1 + index; 0: none
-	uint32_t nb_used;
-};
 
 // A DNS query of our own under way: which resolver or forwarder asked.
 struct query {
@@ -116,11 +100,11 @@ now_s(const struct sl_service *s)
 
 // ---- service.c ---------------------------------------------------------------------------------
 
-// Keep a packet until it is taken or its time is over; its index, or UINT32_MAX when too many wait
+// Keep a packet until it is taken or its time is over; its ticket, or HOLD_NONE when too many wait
 // (the packet is freed).
 uint32_t hold_put(struct sl_service *s, enum hold_kind kind, uint64_t key, struct rte_mbuf *m);
-// The packet of a hold, which is then free; NULL when it is of another kind or gone.
-struct rte_mbuf *hold_take(struct sl_service *s, uint32_t index, enum hold_kind kind);
+// The packet of a hold, which ends; NULL when it has ended before or is of another kind.
+struct rte_mbuf *hold_take(struct sl_service *s, uint32_t ticket, enum hold_kind kind);
 // Give a packet to a worker at `stage`; freed and counted when the ring is full.
 void to_worker(struct sl_service *s, unsigned worker, uint8_t stage, struct rte_mbuf *m);
 // Unpredictable bits, for IDs and ports.

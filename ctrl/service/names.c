@@ -351,7 +351,7 @@ tell_waiting(struct sl_service *s, const struct settled *settled, unsigned nb)
 		while (k < nb && settled[k].cookie != h->key)
 			k++;
 		if (k < nb)
-			settle(s, hold_take(s, i, HOLD_NAME), settled[k].verdict);
+			settle(s, hold_take(s, h->ticket, HOLD_NAME), settled[k].verdict);
 	}
 }
 

@@ -10,7 +10,6 @@
 #define PROBE_NS        (20 * SL_NS_PER_S)
 #define PROBE_RETRY_NS  (1 * SL_NS_PER_S)
 #define PIECE_BYTES     1120u // of a message: a record of it passes every path of a lane whole
-#define COOKIE_NOBODY   UINT64_MAX // an index no hold has
 
 static struct sl_resolver_config
 resolver_config(const struct sl_service *s)
@@ -188,7 +187,7 @@ resolving_open(struct sl_service *s, struct rte_mbuf *m)
 		return;
 	}
 	hold = hold_put(s, HOLD_OPEN, 0, m);
-	if (hold == UINT32_MAX)
+	if (hold == HOLD_NONE)
 		return;
 	if (sl_resolver_ask(s->resolver, &name, SL_DNS_A, hold, s->now_ns, &result))
 		open_resolved(s, hold_take(s, hold, HOLD_OPEN), &result);
@@ -316,7 +315,7 @@ resolve_question(struct sl_service *s, struct rte_mbuf *m, const struct sl_resol
 		return;
 	}
 	hold = hold_put(s, HOLD_RESOLVE, 0, m);
-	if (hold == UINT32_MAX)
+	if (hold == HOLD_NONE)
 		return;
 	type = query.type | (query.dnssec_ok ? SL_RESOLVER_DNSSEC_OK : 0);
 	if (sl_resolver_ask(s->resolver, &query.name, type, hold, s->now_ns, &result))
@@ -374,7 +373,7 @@ probe(struct sl_service *s)
 		return;
 	s->next_probe_ns = s->now_ns + PROBE_RETRY_NS;
 	if (sl_name_from_text(&root, ".") == SL_NAME_OK)
-		sl_resolver_ask(s->resolver, &root, SL_DNS_NS, COOKIE_NOBODY, s->now_ns, &result);
+		sl_resolver_ask(s->resolver, &root, SL_DNS_NS, HOLD_NONE, s->now_ns, &result);
 }
 
 unsigned

@@ -22,53 +22,31 @@ service_random(void *context)
 
 // ---- Holds ------------------------------------------------------------------------------------------
 
-// Packets that wait are at most a quarter of the buffers, so that the rest goes on.
-static void
-holds_init(struct holds *h, const struct rte_mempool *buffers)
-{
-	uint32_t nb = RTE_MIN(NB_HOLDS, buffers->size / 4);
-
-	for (uint32_t i = 0; i < nb; i++)
-		h->slots[i].next_free = i + 2 <= nb ? i + 2 : 0;
-	h->first_free = 1;
-}
-
 uint32_t
 hold_put(struct sl_service *s, enum hold_kind kind, uint64_t key, struct rte_mbuf *m)
 {
-	uint32_t index = s->holds.first_free - 1;
-	struct hold *h;
+	uint32_t ticket = holds_put(&s->holds, kind, key, m, s->now_ns + HOLD_NS);
 
-	if (s->holds.first_free == 0) {
+	if (ticket == HOLD_NONE) {
 		s->stats.nb_held_full++;
 		rte_pktmbuf_free(m);
-		return UINT32_MAX;
 	}
-	h = &s->holds.slots[index];
-	s->holds.first_free = h->next_free;
-	*h = (struct hold){ .mbuf = m, .key = key, .until_ns = s->now_ns + HOLD_NS, .kind = kind };
-	s->holds.nb_used++;
 	s->stats.nb_held = s->holds.nb_used;
-	return index;
+	return ticket;
 }
 
 struct rte_mbuf *
-hold_take(struct sl_service *s, uint32_t index, enum hold_kind kind)
+hold_take(struct sl_service *s, uint32_t ticket, enum hold_kind kind)
 {
-	struct hold *h;
+	const struct hold *h = holds_find(&s->holds, ticket, kind);
 	struct rte_mbuf *m;
 
-	if (index >= NB_HOLDS || s->holds.slots[index].kind != kind)
+	if (h == NULL)
 		return NULL;
-	h = &s->holds.slots[index];
 	m = h->mbuf;
 	// Kinds of holds are the first kinds of waits.
 	sl_histogram_add(&s->stats.waits[kind - HOLD_NAME], s->now_ns + HOLD_NS - h->until_ns, 1);
-	h->mbuf = NULL;
-	h->kind = HOLD_FREE;
-	h->next_free = s->holds.first_free;
-	s->holds.first_free = index + 1;
-	s->holds.nb_used--;
+	holds_end(&s->holds, ticket);
 	s->stats.nb_held = s->holds.nb_used;
 	return m;
 }
@@ -83,7 +61,7 @@ holds_expire(struct sl_service *s)
 
 		if (kind == HOLD_FREE || s->holds.slots[i].until_ns > s->now_ns)
 			continue;
-		m = hold_take(s, i, kind);
+		m = hold_take(s, s->holds.slots[i].ticket, kind);
 		switch (kind) {
 		case HOLD_NAME:
 			names_fail(s, m, SL_ANSWER_NOT_READY);
@@ -235,7 +213,8 @@ sl_service_create(const struct sl_service_conf *conf)
 	s->sessions = conf->sessions;
 	s->name_key = *conf->name_key;
 	s->now_ns = sl_clock_ns(s->clock);
-	holds_init(&s->holds, sl_dp_pool(s->dp));
+	// Packets that wait are at most a quarter of the buffers, so that the rest goes on.
+	holds_init(&s->holds, RTE_MIN(NB_HOLDS, sl_dp_pool(s->dp)->size / 4));
 	if (!is_made("names and leases", names_create(s)) ||
 	    !is_made("upstream servers", forwarding_create(s)) ||
 	    !is_made("private name servers", resolving_create(s)) ||
