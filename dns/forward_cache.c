@@ -16,14 +16,16 @@ evict(struct sl_forward *f, struct sl_cached *c)
 	f->stats.nb_cached--;
 }
 
-static void
-evict_next(struct sl_forward *f)
+// The entry the hand stands at, free from now on; the hand goes on to the next.
+static struct sl_cached *
+take_next(struct sl_forward *f)
 {
 	struct sl_cached *c = &f->cached[f->hand];
 
 	f->hand = f->hand + 1 < f->nb_cached_max ? f->hand + 1 : 0;
 	if (c->is_used)
 		evict(f, c);
+	return c;
 }
 
 void
@@ -48,7 +50,7 @@ sl_stored_put(
 	uint32_t *link = &stored->first_block;
 
 	for (uint32_t i = 0; i < f->nb_cached_max && f->nb_free_blocks < nb; i++)
-		evict_next(f);
+		(void)take_next(f);
 	stored->first_block = SL_NO_BLOCK;
 	if (f->nb_free_blocks < nb)
 		return false;
@@ -180,9 +182,7 @@ sl_cached_keep(
 	if (ttl_s == 0 || nb_bytes > SL_FORWARD_KEEP_BYTES ||
 	    !sl_stored_put(f, &stored, message, nb_bytes, now_ns))
 		return;
-	while (f->cached[f->hand].is_used)
-		evict_next(f);
-	c = &f->cached[f->hand];
+	c = take_next(f);
 	*c = (struct sl_cached){
 		.stored = stored,
 		.hash = q->hash,

@@ -448,6 +448,49 @@ test_owner_case(void)
 	sl_forward_free(f);
 }
 
+// Ask for the n-th of many names, answered by the upstream when it hears of it. Whether the cache had it.
+static bool
+ask_nth(struct sl_forward *f, unsigned n)
+{
+	struct sent s, answer;
+	uint8_t m[8192];
+	char name[64];
+
+	snprintf(name, sizeof(name), "host%u.public.example", n);
+	if (ask(f, 1, 1000, name, 1232, MS) == SL_FORWARD_ANSWERED)
+		return true;
+	CU_ASSERT_TRUE_FATAL(poll_event(f, MS, &s));
+	give(f, &s, m, reply(&s, m, 0, 1, 300), MS);
+	CU_ASSERT_TRUE(poll_event(f, MS, &answer) && answer.event.kind == SL_FORWARD_ANSWER);
+	return false;
+}
+
+static void
+test_many_names(void)
+{
+	struct sl_forward *f = make(SL_FORWARD_SERIAL);
+	struct sl_forward_stats stats;
+	unsigned nb_max, n = 0, nb_kept = 0;
+
+	for (; n < 100; n++)
+		CU_ASSERT_FALSE(ask_nth(f, n));
+	for (n = 0; n < 100; n++)
+		CU_ASSERT_TRUE(ask_nth(f, n));
+	// More than there is room for: as many are kept as before, the last ones.
+	for (nb_max = 0; n < 10000; n++) {
+		ask_nth(f, n);
+		sl_forward_stats(f, &stats);
+		CU_ASSERT_TRUE(stats.nb_cached >= nb_max);
+		nb_max = stats.nb_cached;
+	}
+	CU_ASSERT_TRUE(nb_max > 100 && nb_max < 9900);
+	for (unsigned back = 0; back < nb_max; back++)
+		nb_kept += ask_nth(f, n - 1 - back);
+	CU_ASSERT_EQUAL(nb_kept, nb_max);
+	CU_ASSERT_FALSE(ask_nth(f, 0));
+	sl_forward_free(f);
+}
+
 static const struct sl_test_case cases[] = {
 	{ "A14: two sockets with one ID both get their answer, from upstream and from the cache",
 	  test_two_sockets },
@@ -467,6 +510,7 @@ static const struct sl_test_case cases[] = {
 	{ "A14: NXDOMAIN is kept as long as the SOA says", test_negative },
 	{ "A14: other upstreams take over what is under way, and nothing old is said",
 	  test_other_upstreams },
+	{ "A14: the cache keeps as many names as it has room for, the last ones", test_many_names },
 	{ "forward: promises are bounded per client, and all of them end", test_bounds },
 };
 
