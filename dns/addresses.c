@@ -9,16 +9,20 @@ sl_addresses_prefetch(const struct sl_addresses *table, uint64_t hash)
 	sl_index_prefetch(&table->index, hash);
 }
 
-void
-sl_addresses_prefetch_record(const struct sl_addresses *table, uint64_t hash)
+bool
+sl_addresses_prefetch_record(
+	const struct sl_addresses *table, const struct sl_name *name, uint64_t hash
+)
 {
 	struct sl_index_at at = { 0 };
 	uint32_t i = sl_index_next(&table->index, hash, &at);
 
-	if (i != SL_INDEX_NONE) {
-		__builtin_prefetch(&table->hot[i]);
+	if (i == SL_INDEX_NONE)
+		return false;
+	__builtin_prefetch(&table->hot[i]);
+	if (offsetof(struct sl_name_hot, wire) + name->nb_bytes > 64)
 		__builtin_prefetch((const uint8_t *)&table->hot[i] + 64);
-	}
+	return true;
 }
 
 static inline bool

@@ -318,8 +318,10 @@ sl_answer_parse(
 void
 sl_answer_prefetch(const struct sl_answer_query *parsed, const struct sl_answer_context *context)
 {
-	if (parsed->verdict == SL_QUERY_OK)
-		sl_addresses_prefetch_record(context->addresses, parsed->hash);
+	// A name that has no address is matched against the policy.
+	if (parsed->verdict == SL_QUERY_OK &&
+	    !sl_addresses_prefetch_record(context->addresses, &parsed->query.name, parsed->hash))
+		sl_policy_prefetch(context->policy, parsed->hash);
 }
 
 static void

@@ -29,8 +29,8 @@ allocate(struct sl_forward *f)
 	f->nb_cached_max = c->cache_bytes /
 		(sizeof(struct sl_cached) + 2 * sizeof(struct sl_block));
 	f->nb_blocks = f->nb_cached_max * 2 + 260;
-	f->blocks = calloc(f->nb_blocks, sizeof(*f->blocks));
-	f->cached = calloc(f->nb_cached_max, sizeof(*f->cached));
+	f->blocks = sl_huge_alloc((uint64_t)f->nb_blocks * sizeof(*f->blocks));
+	f->cached = sl_huge_alloc((uint64_t)f->nb_cached_max * sizeof(*f->cached));
 	f->questions = calloc(c->queries_max, sizeof(*f->questions));
 	f->active = calloc(c->queries_max, sizeof(*f->active));
 	f->idle = calloc(c->queries_max, sizeof(*f->idle));

@@ -68,6 +68,12 @@ sl_policy_is_canary(const struct sl_policy *policy, const struct sl_name *name, 
 		memcmp(name->wire, canary, sizeof(canary)) == 0;
 }
 
+void
+sl_policy_prefetch(const struct sl_policy *policy, uint64_t hash)
+{
+	sl_index_prefetch(&policy->exact, hash);
+}
+
 // Keep the classes sorted; beyond the maximum the least specific goes.
 static void
 add_match(struct sl_matches *m, uint32_t class_idx)

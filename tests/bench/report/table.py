@@ -19,6 +19,10 @@ COLUMNS = {
         ("median", "seal_cycles_median", "{:>6.0f}"), ("open", "open_cycles_min", "{:>6.0f}"),
         ("median", "open_cycles_median", "{:>6.0f}"),
     ],
+    "dns": [
+        ("DNS core", "subject", "{:<18}"), ("names", "names", "{:>7.0f}"), ("clients", "clients", "{:>7.0f}"),
+        ("cycles", "cycles_min", "{:>6.0f}"), ("median", "cycles_median", "{:>6.0f}"),
+    ],
 }
 
 

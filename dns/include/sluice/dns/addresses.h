@@ -149,9 +149,12 @@ struct sl_assigned {
 };
 #define SL_ADDRESSES_TTL_VARIES UINT32_MAX
 
-// Bring the lines a lookup of `hash` will read; then call sl_addresses_prefetch_record(), then look up.
+// Bring the lines a lookup of `hash` will read; then call sl_addresses_prefetch_record(), then look up. The
+// second says false when the name is not there.
 void sl_addresses_prefetch(const struct sl_addresses *table, uint64_t hash);
-void sl_addresses_prefetch_record(const struct sl_addresses *table, uint64_t hash);
+bool sl_addresses_prefetch_record(
+	const struct sl_addresses *table, const struct sl_name *name, uint64_t hash
+);
 
 // The live name `name`, or false. A name that is pending, draining or quarantined is not found.
 bool sl_addresses_lookup(

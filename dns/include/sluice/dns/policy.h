@@ -117,6 +117,8 @@ struct sl_matches {
 	uint32_t classes[SL_POLICY_MATCHES_MAX];
 };
 
+// Bring the line that matching a name of this hash reads first.
+void sl_policy_prefetch(const struct sl_policy *policy, uint64_t hash);
 // Match a name. `hash` is sl_name_hash() of it under the policy's key. Bypass names match nothing.
 void sl_policy_match(
 	const struct sl_policy *policy,
