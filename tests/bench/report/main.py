@@ -118,7 +118,7 @@ def draw(folder):
 
 def main(argv, text):
     parser = argparse.ArgumentParser(usage=text.replace("%", "%%"), add_help=True)
-    for option in ("json", "quick", "lab", "nodes", *APART):
+    for option in ("json", "quick", "lab", "answers", "nodes", *APART):
         parser.add_argument(f"--{option}", action="store_true")
     for option in ("compare", "save", "plots", "only"):
         parser.add_argument(f"--{option}")
@@ -126,9 +126,9 @@ def main(argv, text):
     parser.add_argument("--seconds", type=int, default=5)
     o = parser.parse_args(argv)
 
-    if o.lab:
-        from . import pairs
-        return pairs.main(o.pairs, o.seconds, o.json)
+    if o.lab or o.answers:
+        from . import answers, pairs
+        return (pairs if o.lab else answers).main(o.pairs, o.seconds, o.json)
     there = build()
     objects = [machine()]
     apart = [APART[k] for k in APART if getattr(o, k)]

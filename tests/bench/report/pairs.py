@@ -8,12 +8,12 @@ and connector, nftables masquerade toward private. Both have two programs in use
 the same MTU on every link, no segmentation offload, and iperf3 at both ends.
 """
 import json
-import os
 import statistics
 import subprocess
 import sys
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from . import inside
+
 PREFIX = "slbench-"
 WG_PREFIX = "slbenchwg-"
 WG_HOSTS = ("client", "pop", "underlay", "connector", "private")
@@ -133,21 +133,17 @@ def run_pairs(nb_pairs, seconds):
     return rows
 
 
-def main(nb_pairs, seconds, as_json):
-    if os.getuid() != 0:
-        os.execvp("sudo", ["sudo", "-E", "--", os.path.join(TOP, "scripts", "bench"), "--lab", "--pairs",
-                           str(nb_pairs), "--seconds", str(seconds), *(["--json"] if as_json else [])])
-    os.environ["SLUICE_LAB_PREFIX"] = PREFIX
-    sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
-    lab = [os.path.join(TOP, "scripts", "lab")]
+def run_beside(nb_pairs, seconds):
     children = []
     try:
-        subprocess.run([*lab, "up"], check=True, stdout=subprocess.DEVNULL)
         wg_up(children)
-        rows = run_pairs(nb_pairs, seconds)
+        return run_pairs(nb_pairs, seconds)
     finally:
         wg_down(children)
-        subprocess.run([*lab, "down"], stdout=subprocess.DEVNULL)
+
+
+def main(nb_pairs, seconds, as_json):
+    rows = inside.lab(PREFIX, lambda: run_beside(nb_pairs, seconds))
     ratios = sorted(r["ratio"] for r in rows)
     rows.append({"bench": "lab", "pairs": len(rows), "median_ratio": statistics.median(ratios),
                  "least_ratio": ratios[0], "largest_ratio": ratios[-1]})
