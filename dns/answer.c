@@ -300,6 +300,16 @@ ttl_of(const struct sl_assigned *assigned,
 	return sl_policy_ttl(context->policy, &matches, context->groups);
 }
 
+static void
+answer_cookie(struct sl_answer_query *parsed, const struct sl_answer_context *context)
+{
+	const struct sl_cookie_for who = { .key = sl_policy_name_key(context->policy),
+					   .address = context->source,
+					   .now_s = context->now_s };
+
+	sl_cookie_answer(&parsed->query, &who);
+}
+
 void
 sl_answer_parse(
 	struct sl_answer_query *parsed,
@@ -309,6 +319,8 @@ sl_answer_parse(
 )
 {
 	parsed->verdict = sl_query_parse(&parsed->query, message, nb_bytes);
+	if (parsed->query.has_cookie)
+		answer_cookie(parsed, context);
 	if (parsed->verdict != SL_QUERY_OK)
 		return;
 	parsed->hash = sl_name_hash(&parsed->query.name, sl_policy_name_key(context->policy));
@@ -358,7 +370,7 @@ tell_address(
 	uint32_t ttl_s = ttl_of(assigned, parsed, context);
 	uint8_t address[4];
 
-	if (context->budget_bytes >= ADDRESS_ANSWER_MAX)
+	if (context->budget_bytes >= ADDRESS_ANSWER_MAX && !query->says_cookie)
 		finish(answer,
 		       sl_answer_address(query, buffer, room, assigned->address, ttl_s),
 		       SL_RCODE_NOERROR);
@@ -441,7 +453,13 @@ sl_answer(
 }
 
 size_t
-sl_answer_failure(enum sl_answer_failure why, uint8_t *message, size_t nb_bytes, size_t room)
+sl_answer_failure(
+	enum sl_answer_failure why,
+	const struct sl_cookie_for *who,
+	uint8_t *message,
+	size_t nb_bytes,
+	size_t room
+)
 {
 	static const struct {
 		enum sl_dns_rcode rcode;
@@ -459,6 +477,7 @@ sl_answer_failure(enum sl_answer_failure why, uint8_t *message, size_t nb_bytes,
 
 	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK)
 		return 0;
+	sl_cookie_answer(&query, who);
 	if (why == SL_ANSWER_NODATA)
 		return build_nodata(&query, message, room, 60, 0);
 	return sl_error_build(&query, message, room, SL_DNS_RA, words[why].rcode, words[why].ede);

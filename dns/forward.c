@@ -2,6 +2,7 @@
 // stays open when the next upstream is asked, so that a slow answer is not lost.
 #include "forward_private.h"
 
+#include <sluice/dns/cookie.h>
 #include <sluice/proto/limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,8 @@ fill_promise(
 	p->edns_bytes = query->edns_bytes;
 	p->has_edns = query->has_edns;
 	p->dnssec_ok = query->dnssec_ok;
+	p->says_cookie = query->says_cookie;
+	memcpy(p->cookie, query->cookie, sizeof(p->cookie));
 	memcpy(p->head, query->message, query->question_end);
 }
 
@@ -236,6 +239,12 @@ sl_forward_query(
 	*nb_answer_bytes = 0;
 	if (sl_query_parse(&query, message, nb_bytes) != SL_QUERY_OK)
 		return SL_FORWARD_REFUSED;
+	sl_cookie_answer(
+		&query,
+		&(struct sl_cookie_for){ .key = &f->config.name_key,
+					 .address = asker->address,
+					 .now_s = (uint32_t)(now_ns / SL_NS_PER_S) }
+	);
 	f->stats.nb_queries++;
 	flags = (uint16_t
 	)((query.flags & SL_FORWARD_FLAGS) | (query.dnssec_ok ? SL_FORWARD_DO : 0));

@@ -49,8 +49,10 @@ query_of(const struct sl_promise *p)
 		.has_edns = p->has_edns,
 		.edns_bytes = p->edns_bytes,
 		.dnssec_ok = p->dnssec_ok,
+		.says_cookie = p->says_cookie,
 	};
 
+	memcpy(q.cookie, p->cookie, sizeof(q.cookie));
 	if (p->dnssec_ok) // DO asks for AD too (RFC 6840 section 5.7)
 		q.flags |= SL_DNS_AD;
 	return q;

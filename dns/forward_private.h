@@ -85,7 +85,8 @@ struct sl_promise {
 	uint32_t next;
 	uint16_t question_end;
 	uint16_t edns_bytes;
-	bool has_edns, dnssec_ok;
+	bool has_edns, dnssec_ok, says_cookie;
+	uint8_t cookie[SL_DNS_COOKIE_BYTES];
 	uint8_t head[SL_FORWARD_HEAD_BYTES]; // header and question as the client sent them
 };
 

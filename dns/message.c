@@ -3,17 +3,36 @@
 
 #define OPT_VERSION(ttl)    (((ttl) >> 16) & 0xff)
 #define OPT_DNSSEC_OK       0x8000u
+#define OPTION_HEAD_BYTES   4
 #define EDE_OPTION_BYTES    6u
 #define POINTER_TO_QUESTION 0xc00cu
 
+// Of several cookies the first counts (RFC 7873 section 5.2). False when its length is wrong.
+static bool
+take_cookie(struct sl_query *query, const uint8_t *p, unsigned nb_bytes)
+{
+	if (query->has_cookie)
+		return true;
+	if (nb_bytes != 8 && (nb_bytes < 16 || nb_bytes > 40))
+		return false;
+	query->has_cookie = true;
+	memset(query->cookie, 0, sizeof(query->cookie));
+	memcpy(query->cookie, p, nb_bytes == sizeof(query->cookie) ? nb_bytes : 8);
+	return true;
+}
+
 // Options fill their OPT exactly (RFC 6891 section 6.1.2).
 static bool
-options_are_whole(const uint8_t *p, uint16_t nb_bytes)
+read_options(struct sl_query *query, const uint8_t *p, uint16_t nb_bytes)
 {
 	const uint8_t *end = p + nb_bytes;
 
-	while (end - p >= 4 && end - p - 4 >= sl_get16(p + 2))
-		p += 4u + sl_get16(p + 2);
+	while (end - p >= OPTION_HEAD_BYTES && end - p - OPTION_HEAD_BYTES >= sl_get16(p + 2)) {
+		if (sl_get16(p) == SL_DNS_OPTION_COOKIE &&
+		    !take_cookie(query, p + OPTION_HEAD_BYTES, sl_get16(p + 2)))
+			return false;
+		p += OPTION_HEAD_BYTES + sl_get16(p + 2);
+	}
 	return p == end;
 }
 
@@ -25,7 +44,7 @@ parse_opt(struct sl_query *query, const uint8_t *fixed)
 
 	query->nb_options_bytes = sl_get16(fixed + 8);
 	query->options_at = (uint16_t)(fixed + 10 - query->message);
-	if (query->has_edns || !options_are_whole(fixed + 10, query->nb_options_bytes))
+	if (query->has_edns || !read_options(query, fixed + 10, query->nb_options_bytes))
 		return SL_QUERY_FORMERR;
 	query->has_edns = true;
 	query->edns_bytes = size < SL_DNS_UDP_BYTES ? SL_DNS_UDP_BYTES : size;
@@ -90,6 +109,7 @@ sl_query_parse(struct sl_query *query, const uint8_t *message, size_t nb_bytes)
 	query->question_end = SL_DNS_HEADER_BYTES;
 	query->edns_bytes = SL_DNS_UDP_BYTES;
 	query->has_edns = query->dnssec_ok = false;
+	query->has_cookie = query->says_cookie = false;
 	query->edns_version = 0;
 	query->type = query->class_ = 0;
 	query->nb_bytes = nb_bytes < SL_DNS_MESSAGE_MAX ? (uint16_t)nb_bytes : SL_DNS_MESSAGE_MAX;
@@ -147,6 +167,14 @@ sl_answer_record(
 	sl_write(w, data, nb_bytes);
 }
 
+// Octets of the options of an answer.
+static size_t
+nb_options(const struct sl_query *query, enum sl_dns_ede ede)
+{
+	return (ede == SL_EDE_NONE ? 0 : EDE_OPTION_BYTES) +
+		(query->says_cookie ? OPTION_HEAD_BYTES + SL_DNS_COOKIE_BYTES : 0);
+}
+
 static void
 write_opt(
 	struct sl_writer *w,
@@ -155,7 +183,7 @@ write_opt(
 	enum sl_dns_ede ede
 )
 {
-	size_t nb_data = ede == SL_EDE_NONE ? 0 : EDE_OPTION_BYTES;
+	size_t nb_data = nb_options(query, ede);
 	uint8_t *p = sl_write_room(w, SL_DNS_OPT_BYTES + nb_data);
 	uint32_t ttl = (uint32_t)rcode >> 4 << 24;
 
@@ -168,10 +196,17 @@ write_opt(
 	sl_put16(p + 3, SL_DNS_EDNS_BYTES);
 	sl_put32(p + 5, ttl);
 	sl_put16(p + 9, (uint16_t)nb_data);
+	p += SL_DNS_OPT_BYTES;
+	if (query->says_cookie) {
+		sl_put16(p, SL_DNS_OPTION_COOKIE);
+		sl_put16(p + 2, SL_DNS_COOKIE_BYTES);
+		memcpy(p + OPTION_HEAD_BYTES, query->cookie, SL_DNS_COOKIE_BYTES);
+		p += OPTION_HEAD_BYTES + SL_DNS_COOKIE_BYTES;
+	}
 	if (ede != SL_EDE_NONE) {
-		sl_put16(p + 11, SL_DNS_OPTION_EDE);
-		sl_put16(p + 13, 2);
-		sl_put16(p + 15, (uint16_t)ede);
+		sl_put16(p, SL_DNS_OPTION_EDE);
+		sl_put16(p + 2, 2);
+		sl_put16(p + 4, (uint16_t)ede);
 	}
 }
 
@@ -195,9 +230,7 @@ sl_answer_end(
 )
 {
 	const uint16_t asked = query->flags & (SL_DNS_OPCODE | SL_DNS_RD | SL_DNS_CD);
-	size_t nb_opt = !query->has_edns ? 0
-		: ede == SL_EDE_NONE     ? SL_DNS_OPT_BYTES
-					 : SL_DNS_OPT_BYTES + EDE_OPTION_BYTES;
+	size_t nb_opt = query->has_edns ? SL_DNS_OPT_BYTES + nb_options(query, ede) : 0;
 	uint8_t *h = w->begin;
 
 	if (w->failed || sl_writer_len(w) + nb_opt > max_answer(query, max_bytes)) {

@@ -36,12 +36,14 @@ look_up(const struct sl_service *s, struct rte_mbuf *m, struct asked *a)
 {
 	const struct sl_meta *meta = sl_meta(m);
 	const struct sl_client *client = &s->snapshot->clients[meta->client];
+	const struct sl_cookie_for who = cookie_for(s, m);
 	struct sl_matches matches;
 	uint8_t *message;
 	uint16_t nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
 
 	if (nb_bytes == 0 || sl_query_parse(&a->query, message, nb_bytes) != SL_QUERY_OK)
 		return false;
+	sl_cookie_answer(&a->query, &who);
 	a->policy = s->snapshot->tenants[client->tenant].policy;
 	a->groups = client->groups;
 	sl_policy_match(

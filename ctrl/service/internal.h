@@ -7,6 +7,7 @@
 #include <sluice/ctrl/service.h>
 #include <sluice/ctrl/store.h>
 #include <sluice/ctrl/stream.h>
+#include <sluice/dns/cookie.h>
 #include <sluice/dp/dp.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/snapshot.h>
@@ -141,6 +142,8 @@ void names_config(struct sl_service *s, unsigned t);
 uint64_t names_wake_ns(const struct sl_service *s);
 // Claim exact names, compile for a new policy, drain and reclaim: a bounded piece a call.
 unsigned names_work(struct sl_service *s);
+// For the cookie of an answer to the query in `m`.
+struct sl_cookie_for cookie_for(const struct sl_service *s, const struct rte_mbuf *m);
 // Answer the held query with a failure.
 void names_fail(struct sl_service *s, struct rte_mbuf *m, int why);
 

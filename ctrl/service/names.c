@@ -208,16 +208,30 @@ names_clients(struct sl_service *s, uint32_t nb_clients)
 	s->nb_clients = nb_clients;
 }
 
+struct sl_cookie_for
+cookie_for(const struct sl_service *s, const struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	return (struct sl_cookie_for
+	){ .key = &s->name_key, .address = rte_be_to_cpu_32(ip->src_addr), .now_s = now_s(s) };
+}
+
 void
 names_fail(struct sl_service *s, struct rte_mbuf *m, int why)
 {
+	const struct sl_cookie_for who = cookie_for(s, m);
 	struct sl_meta *meta = sl_meta(m);
 	uint8_t *message;
 	uint16_t nb_bytes = sl_udp_payload(m, meta->l4_offset, &message);
 	size_t nb_answer;
 
 	nb_answer = sl_answer_failure(
-		(enum sl_answer_failure)why, message, nb_bytes, nb_bytes + rte_pktmbuf_tailroom(m)
+		(enum sl_answer_failure)why,
+		&who,
+		message,
+		nb_bytes,
+		nb_bytes + rte_pktmbuf_tailroom(m)
 	);
 	if (nb_bytes == 0 || nb_answer == 0) {
 		rte_pktmbuf_free(m);

@@ -36,8 +36,15 @@ struct asking {
 static enum edge
 refuse_name(struct rte_mbuf *m, const struct asking *a)
 {
+	const struct sl_cookie_for who = { .key = sl_policy_name_key(a->context.policy),
+					   .address = a->context.source,
+					   .now_s = a->context.now_s };
 	size_t nb = sl_answer_failure(
-		SL_ANSWER_EXHAUSTED, a->message, a->nb_bytes, a->nb_bytes + rte_pktmbuf_tailroom(m)
+		SL_ANSWER_EXHAUSTED,
+		&who,
+		a->message,
+		a->nb_bytes,
+		a->nb_bytes + rte_pktmbuf_tailroom(m)
 	);
 
 	if (nb == 0)
@@ -106,6 +113,7 @@ dns_answer_find(struct sl_worker *w, struct rte_mbuf *m, struct asking *a)
 		.policy = tenant->policy,
 		.addresses = tenant->addresses,
 		.groups = w->snapshot->clients[meta->client].groups,
+		.source = rte_be_to_cpu_32(ip->src_addr),
 		.now_s = sl_now_s(w),
 		.budget_bytes = UINT32_MAX,
 	};

@@ -373,15 +373,16 @@ test_bucket(void)
 static void
 test_failure(void)
 {
+	const struct sl_cookie_for who = { .key = &fixture_key };
 	uint8_t m[1024];
 	size_t n = make_query(m, "nas.home.int", SL_DNS_A, SL_DNS_RD, 1232);
-	size_t nb = sl_answer_failure(SL_ANSWER_EXHAUSTED, m, n, sizeof(m));
+	size_t nb = sl_answer_failure(SL_ANSWER_EXHAUSTED, &who, m, n, sizeof(m));
 
 	CU_ASSERT_EQUAL(nb, n + 6);
 	CU_ASSERT_EQUAL(m[3] & 15, SL_RCODE_SERVFAIL);
 	CU_ASSERT_EQUAL(sl_get16(m + n), 15); // extended error
 	n = make_query(m, "nas.home.int", SL_DNS_A, SL_DNS_RD, 0);
-	CU_ASSERT_EQUAL(sl_answer_failure(SL_ANSWER_EXHAUSTED, m, n, sizeof(m)), n);
+	CU_ASSERT_EQUAL(sl_answer_failure(SL_ANSWER_EXHAUSTED, &who, m, n, sizeof(m)), n);
 }
 
 static const struct sl_test_case cases[] = {

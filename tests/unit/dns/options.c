@@ -31,7 +31,7 @@ test_found(void)
 static void
 test_cut(void)
 {
-	static const uint8_t whole[] = "\0\12\0\3abc\0\14\0\0";
+	static const uint8_t whole[] = "\0\3\0\3abc\0\14\0\0";
 	uint8_t m[512];
 	struct sl_query query;
 
@@ -50,7 +50,7 @@ test_cut(void)
 			m,
 			with_options(
 				m,
-				"\0\12\xff\xff"
+				"\0\3\xff\xff"
 				"abc",
 				7
 			)

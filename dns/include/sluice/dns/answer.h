@@ -14,6 +14,7 @@
 #pragma once
 
 #include <sluice/dns/addresses.h>
+#include <sluice/dns/cookie.h>
 #include <sluice/dns/message.h>
 #include <sluice/dns/policy.h>
 #include <stdint.h>
@@ -41,6 +42,7 @@ struct sl_answer_context {
 	const struct sl_policy *policy;
 	struct sl_addresses *addresses;
 	uint64_t groups; // of the client
+	uint32_t source; // its address, host order
 	uint32_t now_s; // clock of the name table
 	// Longest answer the client's byte bucket allows now; longer ones become TC, and so does what the session
 	// thread would have to answer when less than SL_ANSWER_BUDGET_MIN is left.
@@ -106,8 +108,13 @@ enum sl_answer_failure {
 	SL_ANSWER_REFUSED, // other names are refused, or over a rate limit
 	SL_ANSWER_NODATA,
 };
-size_t
-sl_answer_failure(enum sl_answer_failure why, uint8_t *message, size_t nb_bytes, size_t room);
+size_t sl_answer_failure(
+	enum sl_answer_failure why,
+	const struct sl_cookie_for *who,
+	uint8_t *message,
+	size_t nb_bytes,
+	size_t room
+);
 
 // A token bucket: `rate` tokens a second, at most `burst`. Zero-initialised it is full at first use.
 struct sl_bucket {

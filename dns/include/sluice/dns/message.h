@@ -16,6 +16,7 @@
 #define SL_DNS_OPT_BYTES    11u
 #define SL_DNS_ANSWER_ROOM  64u // octets an in-place answer may grow beyond the query, at most
 #define SL_DNS_PORT         53u
+#define SL_DNS_COOKIE_BYTES 24u // of an answer: the client's half of 8, the server's of 16
 
 enum sl_dns_type {
 	SL_DNS_A = 1,
@@ -63,6 +64,7 @@ enum sl_dns_rcode {
 
 // EDNS options (RFC 6891 section 6.1.2) that Sluice knows.
 enum sl_dns_option {
+	SL_DNS_OPTION_COOKIE = 10, // RFC 7873
 	SL_DNS_OPTION_KEEPALIVE = 11, // RFC 7828
 	SL_DNS_OPTION_PADDING = 12, // RFC 7830
 	SL_DNS_OPTION_EDE = 15,
@@ -117,12 +119,15 @@ struct sl_query {
 	uint8_t edns_version;
 	uint16_t options_at; // of the OPT's data, and its length; valid with EDNS
 	uint16_t nb_options_bytes;
+	bool has_cookie;
+	bool says_cookie; // the answer has `cookie` too, see sl_cookie_answer()
+	uint8_t cookie[SL_DNS_COOKIE_BYTES]; // as it came; zeros where it was shorter
 	struct sl_name name; // valid when question_end > 12
 };
 
 // Parse a query. Whatever the verdict but DROP, `query` is good enough for sl_error_build().
 // QDCOUNT other than 1, records in answer or authority, a second OPT, an OPT that is not at the
-// root or whose options are cut, and octets after the last record are FORMERR; other additional records are passed
+// root or whose options are cut, a cookie of a wrong length, and octets after the last record are FORMERR; other additional records are passed
 // over.
 enum sl_query_verdict
 sl_query_parse(struct sl_query *query, const uint8_t *message, size_t nb_bytes);
