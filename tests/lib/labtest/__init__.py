@@ -9,7 +9,7 @@
 After every case, asked or not: no private address was in any packet a client got (B1), all daemons
 run, and none dropped a packet by its own fault. A case that provokes one of these says so:
 `ends="pop"` (it ends that daemon and starts it again), `our_fault=True`. One that measures what a second
-lab beside it would disturb says `alone=True`.
+lab beside it would disturb says `alone=True`; another that fails beside a second lab gets one attempt without.
 
 case, expect  here
 lab           what a case can do: run, dig, curl, sockets in a namespace, sluicectl

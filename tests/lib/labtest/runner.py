@@ -169,13 +169,15 @@ def keep_logs(logs):
 
 
 def tell(case, wrong, seconds, said):
-    """One write: another lab tells of its cases too."""
+    """Whether it passed, or has another attempt. One write: another lab tells of its cases too."""
+    verdict = "ok" if not wrong else "again" if sharing.put_off(case) else "not ok"
     lines = [said.rstrip("\n")] if said else []
     for text in wrong:
         lines += ["    " + line for line in text.splitlines()]
-    lines.append(f"{'not ok' if wrong else 'ok'} - {case.sentence}")
+    lines.append(f"{verdict} - {case.sentence}")
     sharing.write("\n".join(lines) + "\n")
     sharing.write_time(seconds, case.sentence)
+    return verdict != "not ok"
 
 
 def run_cases(cases, logs):
@@ -192,8 +194,7 @@ def run_cases(cases, logs):
             began = time.monotonic()
             with contextlib.redirect_stdout(io.StringIO()) as said:
                 wrong = run_case(lab, watch, case)
-            tell(case, wrong, time.monotonic() - began, said.getvalue())
-            passed = passed and not wrong
+            passed = tell(case, wrong, time.monotonic() - began, said.getvalue()) and passed
     finally:
         watch.close()
         keep_logs(logs)

@@ -87,6 +87,9 @@ def tell(program, cases, verbose):
     failed = [c for c in cases if c.result == "not ok"]
     skipped = [c for c in cases if c.result == "skipped"]
     lines = []
+    for case in [c for c in cases if c.result == "again"]:
+        lines.append(f"again - {program.name}: {case.sentence}")
+        lines += [f"    {line}" for line in case.detail[-30:]]
     if verbose:
         lines += [f"ok - {c.sentence}" for c in cases if c.result == "ok"]
     for case in failed:
@@ -100,7 +103,7 @@ def tell(program, cases, verbose):
                   if name.endswith(".pcap") and name.startswith(program.name.removeprefix("san-") + ".")]
     lines += [f"skipped - {program.name}: {c.sentence} ({c.detail[0]})" for c in skipped]
     state = "FAILED" if failed else "ok"
-    lines.append(f"{state:6} {program.name} ({len(cases)} cases)")
+    lines.append(f"{state:6} {program.name} ({sum(c.result != 'again' for c in cases)} cases)")
     say(*lines)
 
 
@@ -167,7 +170,9 @@ def print_behaviours():
 
 def last_line(results):
     count = {r: sum(c.result == r for c in results) for r in ("ok", "not ok", "skipped")}
-    say(f"{count['ok']} passed, {count['not ok']} failed, {count['skipped']} skipped")
+    twice = sum(c.result == "again" for c in results)
+    say(f"{count['ok']} passed, {count['not ok']} failed, {count['skipped']} skipped"
+        + (f"; {twice} of the lab were run again, alone, and that attempt counts" if twice else ""))
     return 0 if count["ok"] and not count["not ok"] else 1
 
 

@@ -2,7 +2,7 @@
 
 A program prints "ok - SENTENCE" or "not ok - SENTENCE" for each case, what it has to say about it
 indented below, and exits 0 only if all passed. Anything else (a signal, silence, no end) is a
-failure of the program itself.
+failure of the program itself. "again - SENTENCE" (the lab): it failed, and one of the others follows.
 """
 import os
 import re
@@ -26,7 +26,7 @@ ENV = {
 class Case:
     program: str  # "unit-inet", "san-unit-inet", "lab"
     sentence: str
-    result: str  # "ok", "not ok", "skipped"
+    result: str  # "ok", "not ok", "skipped"; "again": failed, and another attempt decides
     detail: list = field(default_factory=list)
 
     def numbers(self):
@@ -74,10 +74,14 @@ class Program:
             return failure(f"it did not end within {self.timeout_s} s")
         if status < 0:
             return failure(f"it died of {signal.Signals(-status).name}")
-        if status != 0 and all(c.result == "ok" for c in cases):
+        if status != 0 and all(c.result != "not ok" for c in cases):
             return failure(f"it exited with {status} though no case failed")
-        if status == 0 and any(c.result != "ok" for c in cases):
+        if status == 0 and any(c.result == "not ok" for c in cases):
             return failure("it exited with 0 though a case failed")
+        decided = {c.sentence for c in cases if c.result != "again"}
+        for case in cases:
+            if case.sentence not in decided:
+                return failure(f'"{case.sentence}" was to be run again and was not')
         return [] if cases else failure("it ran no case")
 
 
@@ -86,7 +90,7 @@ def parse(program, lines):
     early = []  # what a case prints before its verdict, as sl_test_note does
     for line in lines:
         line = line.rstrip("\n")
-        match = re.match(r"(ok|not ok) - (.*)", line)
+        match = re.match(r"(ok|not ok|again) - (.*)", line)
         if match:
             cases.append(Case(program, match[2], match[1], early))
             early = []
