@@ -2,6 +2,8 @@
 #include "addresses_private.h"
 
 #define VICTIMS_MAX 16u // drains begun by one poll
+#define SQUEEZED_MAX                                                                               \
+	65536u // names looked at by one search for a quota; the next goes on from there
 
 // The longest-unused names seen so far, oldest first.
 struct victims {
@@ -70,15 +72,18 @@ begin_drain(struct sl_addresses *t, uint32_t id, uint32_t now_s)
 void
 sl_addresses_squeeze(struct sl_addresses *t, uint32_t client, uint32_t resource, uint32_t now_s)
 {
+	const uint32_t nb = t->config.names_max < SQUEEZED_MAX ? t->config.names_max : SQUEEZED_MAX;
 	struct victims v = { 0 };
 
 	// The search costs more than a query may: a flood of new names pays for one a second.
 	if (t->squeezed_s == now_s)
 		return;
 	t->squeezed_s = now_s;
-	for (uint32_t id = 0; id < t->config.names_max && id < 65536; id++) {
+	for (uint32_t i = 0; i < nb; i++) {
+		const uint32_t id = t->squeeze_at;
 		const struct sl_name_cold *c = &t->cold[id];
 
+		t->squeeze_at = id + 1 < t->config.names_max ? id + 1 : 0;
 		if ((client != UINT32_MAX && c->client != client) ||
 		    (resource != UINT32_MAX && c->resource != resource))
 			continue;

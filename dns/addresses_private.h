@@ -57,7 +57,8 @@ struct sl_addresses {
 	uint32_t poll_at;
 	uint32_t compile_at;
 	uint32_t compile_generation;
-	uint32_t squeezed_s; // when names were last sought for a quota
+	uint32_t squeezed_s; // when names were last sought for a quota, ...
+	uint32_t squeeze_at; // ... and where the next search begins
 	struct sl_tally clients, resources;
 	struct sl_addresses_stats stats;
 };
@@ -73,7 +74,7 @@ bool sl_addresses_is_rested(const struct sl_addresses *table, uint32_t name_id, 
 // Clear everything of a name that is not LIVE or DRAINING; its id goes to the end of the free list.
 void sl_addresses_release(struct sl_addresses *table, uint32_t name_id, uint32_t now_s);
 void sl_addresses_uncount(struct sl_addresses *table, uint32_t name_id);
-// Start the drain of up to 64 idle names of one client (UINT32_MAX: any) and resource.
+// Start the drain of a few idle names of one client (UINT32_MAX: any) and resource.
 void sl_addresses_squeeze(
 	struct sl_addresses *table, uint32_t client, uint32_t resource, uint32_t now_s
 );

@@ -151,6 +151,37 @@ test_quotas(void)
 	sl_policy_free(p);
 }
 
+// A client's idle names make room for its new ones, wherever in a large table they are.
+static void
+test_quota_of_many(void)
+{
+	struct sl_policy *p = make_policy(1, 0);
+	struct sl_addresses *t = make_table(12, 70000, 4);
+	struct sl_claim claim = { .policy = p, .client_groups = GROUP_A, .client = 20000 };
+	struct sl_addresses_stats stats;
+	struct sl_name name;
+	char text[32];
+	uint32_t id;
+
+	for (uint32_t i = 0; i < 66004; i++) {
+		snprintf(text, sizeof(text), "n%u.dev.corp", i);
+		id = give_name(t, &store, p, text, i < 66000 ? i / 4 : claim.client, 10);
+		CU_ASSERT_NOT_EQUAL_FATAL(id, SL_NO_NAME);
+	}
+	CU_ASSERT_EQUAL(sl_name_from_text(&name, "more.dev.corp"), SL_NAME_OK);
+	for (claim.now_s = 1000; claim.now_s < 1003; claim.now_s++)
+		CU_ASSERT_EQUAL(sl_addresses_claim(t, &claim, &name, &id), SL_CLAIM_CLIENT_QUOTA);
+	sl_addresses_stats(t, &stats);
+	CU_ASSERT_EQUAL(stats.nb_state[SL_NAME_DRAINING], 4);
+	while (claim.now_s < 1200 && stats.nb_state[SL_NAME_DRAINING] != 0) {
+		sl_addresses_poll(t, 70000, ++claim.now_s);
+		sl_addresses_stats(t, &stats);
+	}
+	CU_ASSERT_EQUAL(sl_addresses_claim(t, &claim, &name, &id), SL_CLAIM_PENDING);
+	sl_addresses_free(t);
+	sl_policy_free(p);
+}
+
 static void
 test_exhaustion(void)
 {
@@ -354,6 +385,8 @@ static const struct sl_test_case cases[] = {
 	{ "addresses: a name's preferred address follows from the key, not from the order",
 	  test_preferred },
 	{ "A12: quotas of wildcard names per client and per resource", test_quotas },
+	{ "A12: a client's idle names make room for its new ones in a table of 70,000",
+	  test_quota_of_many },
 	{ "A12: a full pool says so and counts it", test_exhaustion },
 	{ "A12: drain while used, quarantine, revival at the same address", test_life },
 	{ "addresses: a reload is seen at once, compiled or not", test_reload },
