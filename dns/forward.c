@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_NS SL_NS_PER_MS
+
 static void
 set_defaults(struct sl_forward_config *c)
 {
@@ -35,12 +37,14 @@ allocate(struct sl_forward *f)
 	f->questions = calloc(c->queries_max, sizeof(*f->questions));
 	f->active = calloc(c->queries_max, sizeof(*f->active));
 	f->idle = calloc(c->queries_max, sizeof(*f->idle));
+	f->ready = calloc(c->queries_max, sizeof(*f->ready));
 	f->promises = calloc(c->askers_max, sizeof(*f->promises));
 	f->scratch = malloc(SL_DNS_MESSAGE_MAX + 1);
 	f->out = malloc(SL_DNS_MESSAGE_MAX + 1);
 	if (f->blocks == NULL || f->cached == NULL || f->questions == NULL || f->active == NULL ||
-	    f->idle == NULL || f->promises == NULL || f->scratch == NULL || f->out == NULL ||
-	    !sl_index_init(&f->cache_index, f->nb_cached_max) ||
+	    f->idle == NULL || f->ready == NULL || f->promises == NULL || f->scratch == NULL ||
+	    f->out == NULL || !sl_index_init(&f->cache_index, f->nb_cached_max) ||
+	    !sl_index_init(&f->question_index, c->queries_max) ||
 	    !sl_tally_init(&f->clients, c->askers_max))
 		return false;
 	for (uint32_t i = 0; i < f->nb_blocks; i++)
@@ -79,11 +83,13 @@ sl_forward_free(struct sl_forward *f)
 {
 	if (f == NULL)
 		return;
+	sl_index_fini(&f->question_index);
 	sl_index_fini(&f->cache_index);
 	sl_tally_fini(&f->clients);
 	free(f->out);
 	free(f->scratch);
 	free(f->promises);
+	free(f->ready);
 	free(f->idle);
 	free(f->active);
 	free(f->questions);
@@ -103,8 +109,23 @@ sl_forward_set_upstreams(
 	f->config.nb_upstreams = config->nb_upstreams;
 	sl_upstream_replace(f->upstreams, config->upstreams, config->nb_upstreams);
 	sl_cached_forget(f);
-	for (uint32_t i = 0; i < f->nb_active; i++)
-		sl_question_restart(f, &f->questions[f->active[i]], now_ns);
+	for (uint32_t i = 0; i < f->nb_active; i++) {
+		struct sl_question *q = &f->questions[f->active[i]];
+
+		sl_question_restart(f, q, now_ns);
+		sl_question_touch(f, q);
+	}
+}
+
+void
+sl_question_touch(struct sl_forward *f, struct sl_question *q)
+{
+	if (q->is_ready)
+		return;
+	q->is_ready = true;
+	f->ready[(f->first_ready + f->nb_ready) % f->config.queries_max] = (uint16_t
+	)(q - f->questions);
+	f->nb_ready++;
 }
 
 static struct sl_question *
@@ -130,6 +151,7 @@ begin(struct sl_forward *f,
 		.first_asker = SL_NO_TOKEN,
 		.type = query->type,
 		.flags = flags,
+		.active_at = (uint16_t)(f->nb_active - 1),
 		.is_used = true,
 		.name = query->name,
 	};
@@ -139,15 +161,34 @@ begin(struct sl_forward *f,
 	}
 	if (f->config.mode == SL_FORWARD_RANDOM)
 		q->first_upstream = (uint8_t)(sl_forward_random(f) % f->config.nb_upstreams);
+	sl_index_insert(&f->question_index, hash, (uint32_t)(q - f->questions));
 	sl_question_ask_next(f, q, now_ns);
+	sl_question_touch(f, q);
 	return q;
+}
+
+// Nobody waits for it any more.
+static void
+end(struct sl_forward *f, struct sl_question *q)
+{
+	const uint16_t last = f->active[--f->nb_active];
+
+	sl_index_remove(&f->question_index, q->hash, (uint32_t)(q - f->questions));
+	sl_stored_drop(f, &q->answer);
+	q->is_used = false;
+	f->idle[f->nb_idle++] = (uint16_t)(q - f->questions);
+	f->active[q->active_at] = last;
+	f->questions[last].active_at = q->active_at;
 }
 
 static struct sl_question *
 find_question(struct sl_forward *f, const struct sl_query *query, uint16_t flags, uint64_t hash)
 {
-	for (uint32_t i = 0; i < f->nb_active; i++) {
-		struct sl_question *q = &f->questions[f->active[i]];
+	struct sl_index_at at = { 0 };
+	uint32_t i;
+
+	while ((i = sl_index_next(&f->question_index, hash, &at)) != SL_INDEX_NONE) {
+		struct sl_question *q = &f->questions[i];
 
 		if (q->hash == hash && q->type == query->type && q->flags == flags && !q->is_done &&
 		    sl_name_equal(&q->name, &query->name))
@@ -334,22 +375,43 @@ advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_
 	return q->is_done && deliver(f, q, now_ns, event);
 }
 
+// Find whose time has come. However many that is one after another, all are looked at once a millisecond at most.
+static void
+look(struct sl_forward *f, uint64_t now_ns)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < f->nb_active; i++) {
+		struct sl_question *q = &f->questions[f->active[i]];
+		const uint64_t due_ns = sl_question_due_ns(f, q);
+
+		if (due_ns <= now_ns)
+			sl_question_touch(f, q);
+		else if (due_ns < next_ns)
+			next_ns = due_ns;
+	}
+	f->look_ns = next_ns > now_ns + LOOK_NS ? next_ns : now_ns + LOOK_NS;
+}
+
 bool
 sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *event)
 {
-	for (uint32_t i = 0; i < f->nb_active;) {
-		struct sl_question *q = &f->questions[f->active[i]];
+	if (f->nb_active != 0 && now_ns >= f->look_ns)
+		look(f, now_ns);
+	while (f->nb_ready != 0) {
+		struct sl_question *q = &f->questions[f->ready[f->first_ready]];
+		uint64_t due_ns;
 
 		if (advance(f, q, now_ns, event))
 			return true;
-		if (!q->is_done) {
-			i++;
-			continue;
-		}
-		sl_stored_drop(f, &q->answer);
-		q->is_used = false;
-		f->idle[f->nb_idle++] = f->active[i];
-		f->active[i] = f->active[--f->nb_active];
+		f->first_ready = (f->first_ready + 1) % f->config.queries_max;
+		f->nb_ready--;
+		q->is_ready = false;
+		due_ns = sl_question_due_ns(f, q);
+		if (q->is_done)
+			end(f, q);
+		else if (due_ns < f->look_ns)
+			f->look_ns = due_ns;
 	}
 	return false;
 }
@@ -357,29 +419,9 @@ sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *
 uint64_t
 sl_forward_wake_ns(const struct sl_forward *f)
 {
-	uint64_t wake_ns = UINT64_MAX;
-
-	for (uint32_t i = 0; i < f->nb_active; i++) {
-		const struct sl_question *q = &f->questions[f->active[i]];
-		uint64_t ns = q->started_ns + f->config.deadline_ns;
-		uint64_t stale_ns = q->started_ns + SL_FORWARD_STALE_AFTER_NS;
-
-		if (q->is_done)
-			return 0;
-		if (!q->was_stale_tried && stale_ns < ns)
-			ns = stale_ns;
-		for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
-			const struct sl_try *t = &q->tries[u];
-
-			if (t->state == SL_TRY_SEND || t->state == SL_TRY_TCP ||
-			    t->release != SL_NO_TOKEN)
-				return 0;
-			if (t->state == SL_TRY_WAIT && !t->is_silent && t->retry_ns < ns)
-				ns = t->retry_ns;
-		}
-		wake_ns = ns < wake_ns ? ns : wake_ns;
-	}
-	return wake_ns;
+	if (f->nb_ready != 0)
+		return 0;
+	return f->nb_active != 0 ? f->look_ns : UINT64_MAX;
 }
 
 unsigned

@@ -74,7 +74,9 @@ struct sl_question {
 	uint16_t type;
 	uint16_t flags;
 	uint8_t first_upstream; // where serial and random begin
+	uint16_t active_at; // its place among the active
 	bool is_used, is_done, is_stale;
+	bool is_ready; // waits in the ring of those that may have something to do
 	bool was_stale_tried; // the client response timer has passed
 	struct sl_name name;
 	struct sl_try tries[SL_UPSTREAMS_MAX];
@@ -101,8 +103,12 @@ struct sl_forward {
 	struct sl_index cache_index;
 
 	struct sl_question *questions;
+	struct sl_index question_index; // active ones, by hash
 	uint16_t *active;
 	uint32_t nb_active;
+	uint16_t *ready; // ring: each question at most once
+	uint32_t first_ready, nb_ready;
+	uint64_t look_ns; // when the time of a question comes next, at the latest
 	uint16_t *idle;
 	uint32_t nb_idle;
 	struct sl_promise *promises;
@@ -113,6 +119,10 @@ struct sl_forward {
 
 	struct sl_forward_stats stats;
 };
+
+// forward.c
+// Have the next polls look at a question: something has happened to it.
+void sl_question_touch(struct sl_forward *f, struct sl_question *q);
 
 // forward_try.c
 uint64_t sl_forward_random(struct sl_forward *f);
@@ -129,8 +139,9 @@ void sl_try_send(
 );
 // Begin it anew, with the upstreams there are now.
 void sl_question_restart(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
-// Retries, stale answers and the deadline of a question.
+// Retries, stale answers and the deadline of a question; and when they have something to do next.
 void sl_question_timers(struct sl_forward *f, struct sl_question *q, uint64_t now_ns);
+uint64_t sl_question_due_ns(const struct sl_forward *f, const struct sl_question *q);
 
 // forward_cache.c
 bool sl_stored_put(

@@ -137,6 +137,7 @@ sl_forward_refused(struct sl_forward *f, uint32_t token, uint64_t now_ns)
 	sl_upstream_silent(&f->upstreams[t - q->tries], now_ns);
 	close_try(f, q, t, SL_TRY_FAILED);
 	sl_question_ask_next(f, q, now_ns);
+	sl_question_touch(f, q);
 }
 
 static struct sl_asked
@@ -221,6 +222,8 @@ sl_forward_receive(
 	uint8_t extended = 0;
 	size_t n = 0;
 
+	if (verdict == SL_RECEIVE_ACCEPTED)
+		sl_question_touch(f, q);
 	if (verdict == SL_RECEIVE_ACCEPTED && retried_plain(f, q, t, &response, is_tcp, now_ns))
 		return verdict;
 	if (verdict == SL_RECEIVE_ACCEPTED && (is_tcp || (response.flags & SL_DNS_TC) == 0)) {
@@ -300,6 +303,25 @@ sl_try_send(
 		event->nb_bytes = sl_query_drop_edns(f->out, event->nb_bytes);
 	else if ((q->flags & SL_FORWARD_DO) != 0)
 		sl_query_set_dnssec_ok(f->out, event->nb_bytes);
+}
+
+uint64_t
+sl_question_due_ns(const struct sl_forward *f, const struct sl_question *q)
+{
+	const uint64_t stale_ns = q->started_ns + SL_FORWARD_STALE_AFTER_NS;
+	uint64_t due_ns = q->started_ns + f->config.deadline_ns;
+
+	if (q->is_done)
+		return 0;
+	if (!q->was_stale_tried && stale_ns < due_ns)
+		due_ns = stale_ns;
+	for (unsigned u = 0; u < f->config.nb_upstreams; u++) {
+		const struct sl_try *t = &q->tries[u];
+
+		if (t->state == SL_TRY_WAIT && !t->is_silent && t->retry_ns < due_ns)
+			due_ns = t->retry_ns;
+	}
+	return due_ns;
 }
 
 void

@@ -5,6 +5,8 @@
 //	hidden    a name that this client was not granted
 //	miss      a name of the public DNS, up to the point where it is passed on
 //	cached    the same, answered by the forwarder's cache
+//	forwarded the same, asked of an upstream while as many others are under way, at most 2,000: query, query
+//	          upstream, its answer, answer
 //
 // Bursts of 64 in the steps of dns_answer; names and clients in uniform random order; buffers not used again
 // within 4,096 queries. Every answer is checked. --json; --quick takes fewer repetitions.
@@ -16,31 +18,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NB_QUERIES   4096u
-#define STEP         16u
-#define BURST        64u
-#define NB_CLIENTS   10000u
-#define BUFFER_BYTES 512u
-#define POOL_IP      0x64600000u
-#define POOL_BITS    12
-#define NOW_S        1000000u
-#define NOW_NS       (NOW_S * SL_NS_PER_S)
-#define GRANTED      2ull
-#define OTHERS       4ull
-#define CPU          1u
+#define NB_QUERIES    4096u
+#define STEP          16u
+#define BURST         64u
+#define NB_CLIENTS    10000u
+#define BUFFER_BYTES  512u
+#define POOL_IP       0x64600000u
+#define POOL_BITS     12
+#define NOW_S         1000000u
+#define NOW_NS        (NOW_S * SL_NS_PER_S)
+#define GRANTED       2ull
+#define OTHERS        4ull
+#define CPU           1u
+#define UNDER_WAY_MAX 2000u
+#define ROUND_TRIP_NS (20 * SL_NS_PER_MS)
 
-enum subject { EXACT, WILDCARD, HIDDEN, MISS, CACHED, SUBJECT_COUNT };
+enum subject { EXACT, WILDCARD, HIDDEN, MISS, CACHED, FORWARDED, SUBJECT_COUNT };
 
 static const struct {
 	const char *name, *zone;
 } subjects[] = {
 	[EXACT] = { "exact", "corp.example" },     [WILDCARD] = { "wildcard", "dev.corp.example" },
 	[HIDDEN] = { "hidden", "hid.example" },    [MISS] = { "miss", "public.example" },
-	[CACHED] = { "cached", "public.example" },
+	[CACHED] = { "cached", "public.example" }, [FORWARDED] = { "forwarded", "public.example" },
 };
 
 struct lease {
 	uint32_t address; // last proposed
+};
+
+struct sent {
+	struct sl_upstream_address to;
+	uint32_t token;
+	uint16_t nb_bytes;
+	uint8_t message[BUFFER_BYTES];
 };
 
 struct world {
@@ -54,6 +65,9 @@ struct world {
 	uint8_t (*buffers)[BUFFER_BYTES];
 	uint16_t nb_bytes[NB_QUERIES];
 	uint32_t client[NB_QUERIES];
+	struct sent *sent; // FORWARDED: ring of queries under way
+	uint32_t nb_sent, nb_replied, nb_asked;
+	uint64_t now_ns;
 	uint64_t random;
 };
 
@@ -235,7 +249,7 @@ random_bits(void *context)
 }
 
 static void
-fill_cache(struct world *w)
+make_forward(struct world *w)
 {
 	const struct sl_forward_config config = {
 		.upstreams = { { 0x09090909, 53 } },
@@ -245,14 +259,22 @@ fill_cache(struct world *w)
 		.random = random_bits,
 		.random_context = &w->random,
 	};
+
+	w->now_ns = NOW_NS;
+	w->sent = calloc(UNDER_WAY_MAX, sizeof(*w->sent));
+	w->forward = sl_forward_create(&config);
+	if (w->forward == NULL || w->sent == NULL)
+		give_up("no memory for the cache");
+}
+
+static void
+fill_cache(struct world *w)
+{
 	uint8_t query[BUFFER_BYTES], reply[BUFFER_BYTES];
 	struct sl_forward_asker asker = { .client = 1 };
 	struct sl_forward_event event;
 	size_t nb;
 
-	w->forward = sl_forward_create(&config);
-	if (w->forward == NULL)
-		give_up("no memory for the cache");
 	for (uint32_t n = 0; n < w->nb_names; n++) {
 		nb = put_query(query, CACHED, n, 1);
 		sl_forward_query(w->forward, &asker, query, nb, NOW_NS, reply, sizeof(reply), &nb);
@@ -274,6 +296,7 @@ begin(struct world *w, enum subject subject, uint32_t nb_names)
 	){ .subject = subject, .nb_names = nb_names, .random = 88172645463325252ull };
 	build_policy(w);
 	make_addresses(w);
+	make_forward(w);
 	if (subject == CACHED)
 		fill_cache(w);
 	w->groups = sl_bench_memory(NB_CLIENTS * 64);
@@ -285,6 +308,7 @@ begin(struct world *w, enum subject subject, uint32_t nb_names)
 static void
 end(struct world *w)
 {
+	free(w->sent);
 	free(w->buffers);
 	free(w->groups);
 	sl_forward_free(w->forward);
@@ -391,6 +415,74 @@ cached_round(struct world *w, double *cycles)
 	return nb_wrong;
 }
 
+// The oldest query under way is answered.
+static void
+reply_oldest(struct world *w)
+{
+	const struct sent *s = &w->sent[w->nb_replied++ % UNDER_WAY_MAX];
+	uint8_t reply[BUFFER_BYTES];
+	size_t nb = put_reply(s->message, s->nb_bytes, reply);
+
+	sl_forward_receive(w->forward, s->token, reply, nb, s->to, false, w->now_ns);
+}
+
+static unsigned
+carry_out(struct world *w)
+{
+	struct sl_forward_event event;
+	unsigned nb_answered = 0;
+
+	while (sl_forward_poll(w->forward, w->now_ns, &event)) {
+		nb_answered += event.kind == SL_FORWARD_ANSWER;
+		if (event.kind != SL_FORWARD_SEND)
+			continue;
+		w->sent[w->nb_sent % UNDER_WAY_MAX] = (struct sent
+		){ .to = event.upstream,
+		   .token = event.token,
+		   .nb_bytes = (uint16_t)event.nb_bytes };
+		memcpy(w->sent[w->nb_sent++ % UNDER_WAY_MAX].message, event.message, event.nb_bytes
+		);
+	}
+	return nb_answered;
+}
+
+// Every name is new. Time passes so that all under way come back after one round trip.
+static unsigned
+forwarded_round(struct world *w, double *cycles)
+{
+	const uint32_t nb_max = w->nb_names < UNDER_WAY_MAX ? w->nb_names : UNDER_WAY_MAX;
+	uint8_t answer[SL_DNS_EDNS_BYTES];
+	unsigned nb_answered = 0, nb_before = w->nb_sent - w->nb_replied;
+	uint64_t began;
+	size_t nb;
+
+	for (uint32_t q = 0; q < NB_QUERIES; q++)
+		w->nb_bytes[q] = (uint16_t
+		)put_query(w->buffers[q], FORWARDED, w->nb_asked++, (uint16_t)q);
+	began = sl_bench_start_tsc();
+	for (uint32_t q = 0; q < NB_QUERIES; q++) {
+		struct sl_forward_asker asker = { .client = q % NB_CLIENTS, .port = (uint16_t)q };
+
+		sl_forward_query(
+			w->forward,
+			&asker,
+			w->buffers[q],
+			w->nb_bytes[q],
+			w->now_ns,
+			answer,
+			sizeof(answer),
+			&nb
+		);
+		if (w->nb_sent - w->nb_replied == nb_max)
+			reply_oldest(w);
+		nb_answered += carry_out(w);
+		(void)sl_forward_wake_ns(w->forward);
+		w->now_ns += ROUND_TRIP_NS / nb_max;
+	}
+	*cycles = (double)(sl_bench_stop_tsc() - began) / NB_QUERIES;
+	return nb_answered + (w->nb_sent - w->nb_replied) - nb_before != NB_QUERIES;
+}
+
 static bool
 measure(struct world *w, unsigned nb_repetitions, struct sl_bench_stat *stat)
 {
@@ -402,8 +494,9 @@ measure(struct world *w, unsigned nb_repetitions, struct sl_bench_stat *stat)
 	for (unsigned i = 0; i <= nb_repetitions; i++) {
 		double *cycles = i == 0 ? &warm : &samples[i - 1];
 
-		nb_wrong += w->subject == CACHED ? cached_round(w, cycles)
-						 : answer_round(w, cycles);
+		nb_wrong += w->subject == FORWARDED ? forwarded_round(w, cycles)
+			: w->subject == CACHED      ? cached_round(w, cycles)
+						    : answer_round(w, cycles);
 	}
 	*stat = sl_bench_stat(samples, nb_repetitions);
 	free(samples);

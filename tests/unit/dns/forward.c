@@ -238,6 +238,7 @@ test_health(void)
 		ask(f, 1, 1, name, 0, now_ns);
 		CU_ASSERT_TRUE_FATAL(poll_event(f, now_ns, &s));
 		if (s.event.upstream.address == 0x09090909) { // dead
+			CU_ASSERT_FALSE(poll_event(f, now_ns, &e));
 			now_ns = sl_forward_wake_ns(f);
 			CU_ASSERT_TRUE_FATAL(poll_event(f, now_ns, &s));
 		}

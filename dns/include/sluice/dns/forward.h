@@ -122,6 +122,7 @@ struct sl_forward_event {
 
 // The next thing to do, or false when there is none now.
 bool sl_forward_poll(struct sl_forward *forward, uint64_t now_ns, struct sl_forward_event *event);
+// When to poll again if nothing comes; 0: at once, since the last poll did not say false.
 uint64_t sl_forward_wake_ns(const struct sl_forward *forward);
 // Forget the promises of a client that is gone or revoked.
 unsigned sl_forward_cancel_client(struct sl_forward *forward, uint32_t client);
