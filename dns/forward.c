@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_NS SL_NS_PER_MS
-
 static void
 set_defaults(struct sl_forward_config *c)
 {
@@ -37,15 +35,14 @@ allocate(struct sl_forward *f)
 	f->questions = calloc(c->queries_max, sizeof(*f->questions));
 	f->active = calloc(c->queries_max, sizeof(*f->active));
 	f->idle = calloc(c->queries_max, sizeof(*f->idle));
-	f->ready = calloc(c->queries_max, sizeof(*f->ready));
 	f->promises = calloc(c->askers_max, sizeof(*f->promises));
 	f->scratch = malloc(SL_DNS_MESSAGE_MAX + 1);
 	f->out = malloc(SL_DNS_MESSAGE_MAX + 1);
 	if (f->blocks == NULL || f->cached == NULL || f->questions == NULL || f->active == NULL ||
-	    f->idle == NULL || f->ready == NULL || f->promises == NULL || f->scratch == NULL ||
-	    f->out == NULL || !sl_index_init(&f->cache_index, f->nb_cached_max) ||
+	    f->idle == NULL || f->promises == NULL || f->scratch == NULL || f->out == NULL ||
+	    !sl_index_init(&f->cache_index, f->nb_cached_max) ||
 	    !sl_index_init(&f->question_index, c->queries_max) ||
-	    !sl_tally_init(&f->clients, c->askers_max))
+	    !sl_turns_init(&f->turns, c->queries_max) || !sl_tally_init(&f->clients, c->askers_max))
 		return false;
 	for (uint32_t i = 0; i < f->nb_blocks; i++)
 		f->blocks[i].next = i + 1 < f->nb_blocks ? i + 1 : SL_NO_BLOCK;
@@ -89,7 +86,7 @@ sl_forward_free(struct sl_forward *f)
 	free(f->out);
 	free(f->scratch);
 	free(f->promises);
-	free(f->ready);
+	sl_turns_fini(&f->turns);
 	free(f->idle);
 	free(f->active);
 	free(f->questions);
@@ -110,22 +107,9 @@ sl_forward_set_upstreams(
 	sl_upstream_replace(f->upstreams, config->upstreams, config->nb_upstreams);
 	sl_cached_forget(f);
 	for (uint32_t i = 0; i < f->nb_active; i++) {
-		struct sl_question *q = &f->questions[f->active[i]];
-
-		sl_question_restart(f, q, now_ns);
-		sl_question_touch(f, q);
+		sl_question_restart(f, &f->questions[f->active[i]], now_ns);
+		sl_turns_touch(&f->turns, f->active[i]);
 	}
-}
-
-void
-sl_question_touch(struct sl_forward *f, struct sl_question *q)
-{
-	if (q->is_ready)
-		return;
-	q->is_ready = true;
-	f->ready[(f->first_ready + f->nb_ready) % f->config.queries_max] = (uint16_t
-	)(q - f->questions);
-	f->nb_ready++;
 }
 
 static struct sl_question *
@@ -163,7 +147,7 @@ begin(struct sl_forward *f,
 		q->first_upstream = (uint8_t)(sl_forward_random(f) % f->config.nb_upstreams);
 	sl_index_insert(&f->question_index, hash, (uint32_t)(q - f->questions));
 	sl_question_ask_next(f, q, now_ns);
-	sl_question_touch(f, q);
+	sl_turns_touch(&f->turns, (uint16_t)(q - f->questions));
 	return q;
 }
 
@@ -375,43 +359,37 @@ advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_
 	return q->is_done && deliver(f, q, now_ns, event);
 }
 
-// Find whose time has come. However many that is one after another, all are looked at once a millisecond at most.
 static void
 look(struct sl_forward *f, uint64_t now_ns)
 {
 	uint64_t next_ns = UINT64_MAX;
 
 	for (uint32_t i = 0; i < f->nb_active; i++) {
-		struct sl_question *q = &f->questions[f->active[i]];
-		const uint64_t due_ns = sl_question_due_ns(f, q);
+		const uint64_t due_ns = sl_question_due_ns(f, &f->questions[f->active[i]]);
 
 		if (due_ns <= now_ns)
-			sl_question_touch(f, q);
+			sl_turns_touch(&f->turns, f->active[i]);
 		else if (due_ns < next_ns)
 			next_ns = due_ns;
 	}
-	f->look_ns = next_ns > now_ns + LOOK_NS ? next_ns : now_ns + LOOK_NS;
+	sl_turns_looked(&f->turns, now_ns, next_ns);
 }
 
 bool
 sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *event)
 {
-	if (f->nb_active != 0 && now_ns >= f->look_ns)
+	uint16_t slot;
+
+	if (sl_turns_are_due(&f->turns, now_ns))
 		look(f, now_ns);
-	while (f->nb_ready != 0) {
-		struct sl_question *q = &f->questions[f->ready[f->first_ready]];
-		uint64_t due_ns;
+	while (sl_turns_next(&f->turns, &slot)) {
+		struct sl_question *q = &f->questions[slot];
 
 		if (advance(f, q, now_ns, event))
 			return true;
-		f->first_ready = (f->first_ready + 1) % f->config.queries_max;
-		f->nb_ready--;
-		q->is_ready = false;
-		due_ns = sl_question_due_ns(f, q);
+		sl_turns_end(&f->turns, q->is_done ? UINT64_MAX : sl_question_due_ns(f, q));
 		if (q->is_done)
 			end(f, q);
-		else if (due_ns < f->look_ns)
-			f->look_ns = due_ns;
 	}
 	return false;
 }
@@ -419,9 +397,7 @@ sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *
 uint64_t
 sl_forward_wake_ns(const struct sl_forward *f)
 {
-	if (f->nb_ready != 0)
-		return 0;
-	return f->nb_active != 0 ? f->look_ns : UINT64_MAX;
+	return sl_turns_wake_ns(&f->turns, f->nb_active);
 }
 
 unsigned

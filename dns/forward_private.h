@@ -3,6 +3,7 @@
 
 #include "index.h"
 #include "tally.h"
+#include "turns.h"
 #include "upstream_private.h"
 
 #include <sluice/dns/forward.h>
@@ -76,7 +77,6 @@ struct sl_question {
 	uint8_t first_upstream; // where serial and random begin
 	uint16_t active_at; // its place among the active
 	bool is_used, is_done, is_stale;
-	bool is_ready; // waits in the ring of those that may have something to do
 	bool was_stale_tried; // the client response timer has passed
 	struct sl_name name;
 	struct sl_try tries[SL_UPSTREAMS_MAX];
@@ -106,9 +106,7 @@ struct sl_forward {
 	struct sl_index question_index; // active ones, by hash
 	uint16_t *active;
 	uint32_t nb_active;
-	uint16_t *ready; // ring: each question at most once
-	uint32_t first_ready, nb_ready;
-	uint64_t look_ns; // when the time of a question comes next, at the latest
+	struct sl_turns turns; // of questions
 	uint16_t *idle;
 	uint32_t nb_idle;
 	struct sl_promise *promises;
@@ -119,10 +117,6 @@ struct sl_forward {
 
 	struct sl_forward_stats stats;
 };
-
-// forward.c
-// Have the next polls look at a question: something has happened to it.
-void sl_question_touch(struct sl_forward *f, struct sl_question *q);
 
 // forward_try.c
 uint64_t sl_forward_random(struct sl_forward *f);

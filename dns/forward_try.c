@@ -137,7 +137,7 @@ sl_forward_refused(struct sl_forward *f, uint32_t token, uint64_t now_ns)
 	sl_upstream_silent(&f->upstreams[t - q->tries], now_ns);
 	close_try(f, q, t, SL_TRY_FAILED);
 	sl_question_ask_next(f, q, now_ns);
-	sl_question_touch(f, q);
+	sl_turns_touch(&f->turns, (uint16_t)(q - f->questions));
 }
 
 static struct sl_asked
@@ -223,7 +223,7 @@ sl_forward_receive(
 	size_t n = 0;
 
 	if (verdict == SL_RECEIVE_ACCEPTED)
-		sl_question_touch(f, q);
+		sl_turns_touch(&f->turns, (uint16_t)(q - f->questions));
 	if (verdict == SL_RECEIVE_ACCEPTED && retried_plain(f, q, t, &response, is_tcp, now_ns))
 		return verdict;
 	if (verdict == SL_RECEIVE_ACCEPTED && (is_tcp || (response.flags & SL_DNS_TC) == 0)) {

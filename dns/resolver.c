@@ -29,7 +29,9 @@ allocate(struct sl_resolver *r)
 	r->askers = calloc(c->askers_max, sizeof(*r->askers));
 	r->big = calloc(SL_RESOLVER_TCP_SLOTS, sizeof(*r->big));
 	if (r->known == NULL || r->lookups == NULL || r->active == NULL || r->idle == NULL ||
-	    r->askers == NULL || r->big == NULL || !sl_index_init(&r->known_index, c->names_max))
+	    r->askers == NULL || r->big == NULL || !sl_index_init(&r->known_index, c->names_max) ||
+	    !sl_index_init(&r->lookup_index, c->queries_max) ||
+	    !sl_turns_init(&r->turns, c->queries_max))
 		return false;
 	for (uint32_t i = 0; i < c->queries_max; i++)
 		r->idle[r->nb_idle++] = (uint16_t)(c->queries_max - 1 - i);
@@ -85,8 +87,10 @@ sl_resolver_set_servers(
 	r->config.nb_servers = config->nb_servers;
 	sl_upstream_replace(r->servers, config->servers, config->nb_servers);
 	sl_known_forget(r);
-	for (uint32_t i = 0; i < r->nb_active; i++)
+	for (uint32_t i = 0; i < r->nb_active; i++) {
 		sl_lookup_restart(r, &r->lookups[r->active[i]], now_ns);
+		sl_turns_touch(&r->turns, r->active[i]);
+	}
 	return true;
 }
 
@@ -95,6 +99,8 @@ sl_resolver_free(struct sl_resolver *r)
 {
 	if (r == NULL)
 		return;
+	sl_turns_fini(&r->turns);
+	sl_index_fini(&r->lookup_index);
 	sl_index_fini(&r->known_index);
 	free(r->big);
 	free(r->askers);
@@ -123,14 +129,17 @@ begin(struct sl_resolver *r,
 	memset(l, 0, offsetof(struct sl_lookup, message));
 	l->generation = generation;
 	l->hash = hash;
+	l->active_at = (uint16_t)(r->nb_active - 1);
 	l->type = (uint16_t)type;
 	l->dnssec_ok = (type & SL_RESOLVER_DNSSEC_OK) != 0;
 	l->started_ns = now_ns;
 	l->first_asker = l->release = l->big = SL_NO_TOKEN;
 	l->ttl_s = UINT32_MAX;
 	l->original = l->name = *name;
+	sl_index_insert(&r->lookup_index, hash, (uint32_t)(l - r->lookups));
 	sl_lookup_next_name(r, l);
 	sl_lookup_ask_next(r, l, now_ns);
+	sl_turns_touch(&r->turns, (uint16_t)(l - r->lookups));
 	return l;
 }
 
@@ -139,8 +148,11 @@ find_lookup(struct sl_resolver *r, const struct sl_name *name, uint32_t type, ui
 {
 	const bool dnssec_ok = (type & SL_RESOLVER_DNSSEC_OK) != 0;
 
-	for (uint32_t i = 0; i < r->nb_active; i++) {
-		struct sl_lookup *l = &r->lookups[r->active[i]];
+	struct sl_index_at at = { 0 };
+	uint32_t i;
+
+	while ((i = sl_index_next(&r->lookup_index, hash, &at)) != SL_INDEX_NONE) {
+		struct sl_lookup *l = &r->lookups[i];
 
 		if (l->hash == hash && l->type == (uint16_t)type && l->dnssec_ok == dnssec_ok &&
 		    l->state != SL_LOOKUP_DONE && sl_name_equal(&l->original, name))
@@ -251,15 +263,17 @@ sl_resolver_unreachable(
 }
 
 static void
-end(struct sl_resolver *r, uint32_t active_idx)
+end(struct sl_resolver *r, struct sl_lookup *l)
 {
-	struct sl_lookup *l = &r->lookups[r->active[active_idx]];
+	const uint16_t slot = (uint16_t)(l - r->lookups), last = r->active[--r->nb_active];
 
+	sl_index_remove(&r->lookup_index, l->hash, slot);
 	if (l->big != SL_NO_TOKEN)
 		r->big_used[l->big] = false;
 	l->state = SL_LOOKUP_FREE;
-	r->idle[r->nb_idle++] = r->active[active_idx];
-	r->active[active_idx] = r->active[--r->nb_active];
+	r->idle[r->nb_idle++] = slot;
+	r->active[l->active_at] = last;
+	r->lookups[last].active_at = l->active_at;
 }
 
 // One lookup's turn. True when it has an event.
@@ -293,18 +307,39 @@ advance(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns, struct sl_r
 	return true;
 }
 
+static void
+look(struct sl_resolver *r, uint64_t now_ns)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < r->nb_active; i++) {
+		const uint64_t due_ns = sl_lookup_due_ns(r, &r->lookups[r->active[i]]);
+
+		if (due_ns <= now_ns)
+			sl_turns_touch(&r->turns, r->active[i]);
+		else if (due_ns < next_ns)
+			next_ns = due_ns;
+	}
+	sl_turns_looked(&r->turns, now_ns, next_ns);
+}
+
 bool
 sl_resolver_poll(struct sl_resolver *r, uint64_t now_ns, struct sl_resolver_event *event)
 {
-	for (uint32_t i = 0; i < r->nb_active;) {
-		struct sl_lookup *l = &r->lookups[r->active[i]];
+	uint16_t slot;
+
+	if (sl_turns_are_due(&r->turns, now_ns))
+		look(r, now_ns);
+	while (sl_turns_next(&r->turns, &slot)) {
+		struct sl_lookup *l = &r->lookups[slot];
+		bool is_done;
 
 		if (advance(r, l, now_ns, event))
 			return true;
-		if (l->state == SL_LOOKUP_DONE)
-			end(r, i); // another slot takes this place
-		else
-			i++;
+		is_done = l->state == SL_LOOKUP_DONE;
+		sl_turns_end(&r->turns, is_done ? UINT64_MAX : sl_lookup_due_ns(r, l));
+		if (is_done)
+			end(r, l);
 	}
 	return false;
 }
@@ -312,18 +347,7 @@ sl_resolver_poll(struct sl_resolver *r, uint64_t now_ns, struct sl_resolver_even
 uint64_t
 sl_resolver_wake_ns(const struct sl_resolver *r)
 {
-	uint64_t wake_ns = UINT64_MAX;
-
-	for (uint32_t i = 0; i < r->nb_active; i++) {
-		const struct sl_lookup *l = &r->lookups[r->active[i]];
-		uint64_t ns = l->started_ns + r->config.deadline_ns;
-
-		if (l->state != SL_LOOKUP_WAIT || l->release != SL_NO_TOKEN)
-			return 0; // at once
-		ns = l->retry_ns < ns ? l->retry_ns : ns;
-		wake_ns = ns < wake_ns ? ns : wake_ns;
-	}
-	return wake_ns;
+	return sl_turns_wake_ns(&r->turns, r->nb_active);
 }
 
 void

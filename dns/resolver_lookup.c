@@ -222,6 +222,7 @@ sl_resolver_receive(
 	r->stats.nb_received[verdict]++;
 	if (verdict != SL_RECEIVE_ACCEPTED)
 		return verdict;
+	sl_turns_touch(&r->turns, (uint16_t)(l - r->lookups));
 	sl_upstream_answered(&r->servers[l->server], now_ns - l->sent_ns);
 	r->alive_ns = now_ns != 0 ? now_ns : 1;
 	asked = asked_of(l);
@@ -254,6 +255,7 @@ sl_resolver_refused(struct sl_resolver *r, uint32_t token, uint64_t now_ns)
 	sl_upstream_silent(&r->servers[l->server], now_ns);
 	l->failed |= 1u << l->server;
 	sl_lookup_ask_next(r, l, now_ns);
+	sl_turns_touch(&r->turns, (uint16_t)(l - r->lookups));
 }
 
 void
@@ -289,6 +291,16 @@ sl_lookup_send(
 		event->nb_bytes = sl_query_drop_edns(event->message, event->nb_bytes);
 	else if (l->dnssec_ok)
 		sl_query_set_dnssec_ok(event->message, event->nb_bytes);
+}
+
+uint64_t
+sl_lookup_due_ns(const struct sl_resolver *r, const struct sl_lookup *l)
+{
+	const uint64_t end_ns = l->started_ns + r->config.deadline_ns;
+
+	if (l->state != SL_LOOKUP_WAIT || l->release != SL_NO_TOKEN)
+		return 0; // at once
+	return l->retry_ns < end_ns ? l->retry_ns : end_ns;
 }
 
 void

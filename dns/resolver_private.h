@@ -2,6 +2,7 @@
 #pragma once
 
 #include "index.h"
+#include "turns.h"
 #include "upstream_private.h"
 
 #include <sluice/dns/resolver.h>
@@ -47,6 +48,7 @@ struct sl_lookup {
 	uint16_t generation; // of the token
 	uint16_t id;
 	uint16_t type;
+	uint16_t active_at; // its place among the active
 	uint8_t state; // enum sl_lookup_state
 	uint8_t server;
 	uint8_t chain; // CNAMEs followed so far
@@ -83,8 +85,10 @@ struct sl_resolver {
 	uint32_t known_at; // eviction hand
 
 	struct sl_lookup *lookups;
+	struct sl_index lookup_index; // those in use, by hash
 	uint16_t *active; // slots in use, dense
 	uint32_t nb_active;
+	struct sl_turns turns; // of lookups
 	uint16_t *idle; // stack of free slots
 	uint32_t nb_idle;
 	struct sl_asker *askers;
@@ -121,8 +125,9 @@ void sl_lookup_restart(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_
 void sl_lookup_send(
 	struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns, struct sl_resolver_event *event
 );
-// Retries and the deadline.
+// Retries and the deadline; and when the next of them comes.
 void sl_lookup_timers(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns);
+uint64_t sl_lookup_due_ns(const struct sl_resolver *r, const struct sl_lookup *l);
 
 // resolver_answer.c: read a matched answer into the lookup's result.
 enum sl_reading {

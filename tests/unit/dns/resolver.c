@@ -147,6 +147,7 @@ test_next_server(void)
 
 	sl_resolver_ask(r, &name, SL_DNS_A, 1, MS, &result);
 	CU_ASSERT_TRUE(poll_event(r, MS, &first));
+	CU_ASSERT_FALSE(poll_event(r, MS, &e));
 	CU_ASSERT_TRUE(poll_event(r, sl_resolver_wake_ns(r), &second));
 	CU_ASSERT_EQUAL(first.server.address, 0x0a000001);
 	CU_ASSERT_EQUAL(second.server.address, 0x0a000002);

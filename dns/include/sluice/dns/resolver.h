@@ -152,7 +152,8 @@ struct sl_resolver_event {
 // The next thing to do, or false when there is none now.
 bool
 sl_resolver_poll(struct sl_resolver *resolver, uint64_t now_ns, struct sl_resolver_event *event);
-// When the next timer fires; UINT64_MAX when nothing is in flight.
+// When to poll again if nothing comes; UINT64_MAX when nothing is in flight, 0 (at once) when the last poll did not
+// say false.
 uint64_t sl_resolver_wake_ns(const struct sl_resolver *resolver);
 
 struct sl_resolver_stats {
