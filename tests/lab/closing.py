@@ -34,7 +34,7 @@ def grant(lab):
 def states(lab, host="pop"):
     """The states of the flows to the port that are not failures."""
     column = "host_port" if host == "connector" else "ports"
-    return [row["state"] for row in lab.show(host, "show", "flows")["rows"]
+    return [row["state"] for row in lab.show(host, "show", "flows", "all")["rows"]
             if str(row[column]).endswith(str(PORT)) and not row["cause"]]
 
 
@@ -108,7 +108,7 @@ def nginx_lingers(lab):
     while data := sock.recv(4096):
         answer += data
     expect_true(b" 200 " in answer.split(b"\r\n")[0], f"{answer}")
-    row = [row for row in lab.show("pop", "show", "flows")["rows"]
+    row = [row for row in lab.show("pop", "show", "flows", "all")["rows"]
            if str(row["ports"]).endswith("80") and str(sock.getsockname()[1]) in str(row["ports"])]
     expect([x["state"] for x in row], ["host-closed"])
     piece = bytes(1_000_000)

@@ -33,8 +33,9 @@ def show_all(lab):
 
 @case("E6: show tells about a flow that is there: client, name, state")
 def show_flow(lab):
-    sock = lab.tcp("client", lab.address_of("client", GIT), 443)
-    text = lab.control("pop", "show", "flows")
+    address = lab.address_of("client", GIT)
+    sock = lab.tcp("client", address, 443)
+    text = lab.control("pop", "show", "flows", address)  # not one of the first of many
     sock.close()
     expect_true(GIT in text and "client" in text, f"the flow in {text!r}")
     expect_true(GIT in lab.control("pop", "show", "names"), "the name in show names")

@@ -69,5 +69,5 @@ def upload_over_restart(lab):
 
 
 def flows_up(lab):
-    rows = lab.show("pop", "show", "flows")["rows"]
+    rows = lab.show("pop", "show", "flows", "all")["rows"]
     return max([row.get("up_bytes", row.get("bytes_up", 0)) or 0 for row in rows], default=0)
