@@ -6,6 +6,7 @@
 
 #define LIVENESS_NS    (50 * SL_NS_PER_MS)
 #define UNCONFIRMED_NS (1 * SL_NS_PER_MS)
+#define SCAN_NS        SL_NS_PER_MS
 #define CALM_RATE      500u // handshakes a second
 #define CALM_BURST     250u
 
@@ -353,6 +354,10 @@ peers_work(struct sl_service *s)
 	bool is_liveness_due = s->now_ns >= p->next_liveness_ns;
 	unsigned nb_done = 0;
 
+	// There may be thousands of connectors, and a turn for each packet that comes.
+	if (s->now_ns < p->next_scan_ns && p->nb_unconfirmed == 0)
+		return 0;
+	p->next_scan_ns = s->now_ns + SCAN_NS;
 	for (uint32_t i = 0; i < p->nb_entries; i++) {
 		struct entry *e = &p->entries[i];
 

@@ -24,6 +24,7 @@ struct peers {
 	struct entry *entries;
 	uint32_t nb_entries;
 	uint64_t next_liveness_ns;
+	uint64_t next_scan_ns; // of all entries, for what is due
 	unsigned nb_unconfirmed;
 	bool is_floor_asked;
 	uint64_t floor_asked_ns;
