@@ -38,7 +38,7 @@ def show_flow(lab):
     text = lab.control("pop", "show", "flows", address)  # not one of the first of many
     sock.close()
     expect_true(GIT in text and "client" in text, f"the flow in {text!r}")
-    expect_true(GIT in lab.control("pop", "show", "names"), "the name in show names")
+    expect_true(GIT in lab.control("pop", "show", "names", GIT), "the name in show names")
     expect_true("client2" in lab.control("pop", "show", "clients"), "the client in show clients")
 
 

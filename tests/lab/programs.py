@@ -104,7 +104,11 @@ def scp(lab):
 
 
 def iperf3(lab, *options):
-    told = json.loads(lab.run("client", "iperf3", "-J", "-c", PERF, *options).out)
+    def run():
+        told = json.loads(lab.run("client", "iperf3", "-J", "-c", PERF, *options).out)
+        # Its server may not have heard yet, over a lossy path, that the test before is over.
+        return None if "server is busy" in told.get("error", "") else told
+    told = lab.wait_for("iperf3's server to be free", run)
     expect(told.get("error"), None, f"iperf3's error with {options}")
     return told["end"]
 
