@@ -385,7 +385,7 @@ main(int argc, char **argv)
 {
 	struct options o = { .cipher = SL_CIPHER_AES256_GCM,
 			     .nb_repetitions = NB_REPETITIONS,
-			     .memory_mb = 1300 };
+			     .memory_mb = 2000 };
 	struct sl_eal_conf eal = { .name = "sl_bench" };
 	struct sl_bench_json json, *to = NULL;
 	char name[32];
