@@ -30,8 +30,9 @@ allocate(struct sl_forward *f)
 	f->nb_cached_max = c->cache_bytes /
 		(sizeof(struct sl_cached) + 2 * sizeof(struct sl_block));
 	f->nb_blocks = f->nb_cached_max * 2 + 260;
-	f->blocks = sl_huge_alloc((uint64_t)f->nb_blocks * sizeof(*f->blocks));
-	f->cached = sl_huge_alloc((uint64_t)f->nb_cached_max * sizeof(*f->cached));
+	// Of pages that nothing was written to yet the kernel has none: a tenant that asks little takes little.
+	f->blocks = calloc(f->nb_blocks, sizeof(*f->blocks));
+	f->cached = calloc(f->nb_cached_max, sizeof(*f->cached));
 	f->questions = calloc(c->queries_max, sizeof(*f->questions));
 	f->active = calloc(c->queries_max, sizeof(*f->active));
 	f->idle = calloc(c->queries_max, sizeof(*f->idle));
@@ -44,13 +45,11 @@ allocate(struct sl_forward *f)
 	    !sl_index_init(&f->question_index, c->queries_max) ||
 	    !sl_turns_init(&f->turns, c->queries_max) || !sl_tally_init(&f->clients, c->askers_max))
 		return false;
-	for (uint32_t i = 0; i < f->nb_blocks; i++)
-		f->blocks[i].next = i + 1 < f->nb_blocks ? i + 1 : SL_NO_BLOCK;
+	f->free_block = SL_NO_BLOCK;
 	f->nb_free_blocks = f->nb_blocks;
 	for (uint32_t i = 0; i < c->queries_max; i++)
 		f->idle[f->nb_idle++] = (uint16_t)(c->queries_max - 1 - i);
-	for (uint32_t i = 0; i < c->askers_max; i++)
-		f->promises[i].next = i + 1 < c->askers_max ? i + 1 : SL_NO_TOKEN;
+	f->free_promise = SL_NO_TOKEN;
 	return true;
 }
 
@@ -243,6 +242,24 @@ answer_cached(
 	return sl_forward_build(f, &p, &c->stored, false, now_ns, answer, room);
 }
 
+// A promise to be made, if there is one left.
+static uint32_t
+next_promise(const struct sl_forward *f)
+{
+	if (f->free_promise != SL_NO_TOKEN)
+		return f->free_promise;
+	return f->nb_promises_ever < f->config.askers_max ? f->nb_promises_ever : SL_NO_TOKEN;
+}
+
+static void
+take_promise(struct sl_forward *f, uint32_t i)
+{
+	if (i == f->free_promise)
+		f->free_promise = f->promises[i].next;
+	else
+		f->nb_promises_ever++;
+}
+
 enum sl_forward_verdict
 sl_forward_query(
 	struct sl_forward *f,
@@ -289,7 +306,7 @@ sl_forward_query(
 		f->stats.nb_full++;
 		return SL_FORWARD_CLIENT_FULL;
 	}
-	i = f->free_promise;
+	i = next_promise(f);
 	if (q != NULL)
 		f->stats.nb_shared++;
 	else if (i != SL_NO_TOKEN)
@@ -298,7 +315,7 @@ sl_forward_query(
 		f->stats.nb_full++;
 		return SL_FORWARD_FULL;
 	}
-	f->free_promise = f->promises[i].next;
+	take_promise(f, i);
 	fill_promise(&f->promises[i], asker, &query);
 	f->promises[i].next = q->first_asker;
 	q->first_asker = i;

@@ -36,6 +36,19 @@ sl_cached_forget(struct sl_forward *f)
 			evict(f, &f->cached[i]);
 }
 
+// There is one.
+static uint32_t
+take_block(struct sl_forward *f)
+{
+	uint32_t b = f->free_block;
+
+	f->nb_free_blocks--;
+	if (b == SL_NO_BLOCK)
+		return f->nb_used_ever++;
+	f->free_block = f->blocks[b].next;
+	return b;
+}
+
 bool
 sl_stored_put(
 	struct sl_forward *f,
@@ -57,11 +70,9 @@ sl_stored_put(
 	stored->nb_bytes = (uint32_t)nb_bytes;
 	stored->at_ns = now_ns;
 	for (size_t at = 0; at < nb_bytes; at += SL_FORWARD_BLOCK_BYTES) {
-		uint32_t b = f->free_block;
+		uint32_t b = take_block(f);
 		size_t n = nb_bytes - at;
 
-		f->free_block = f->blocks[b].next;
-		f->nb_free_blocks--;
 		memcpy(f->blocks[b].bytes,
 		       message + at,
 		       n < SL_FORWARD_BLOCK_BYTES ? n : SL_FORWARD_BLOCK_BYTES);

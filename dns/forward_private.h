@@ -97,7 +97,10 @@ struct sl_forward {
 	struct sl_upstream upstreams[SL_UPSTREAMS_MAX];
 
 	struct sl_block *blocks;
-	uint32_t nb_blocks, free_block, nb_free_blocks;
+	uint32_t nb_blocks;
+	uint32_t free_block; // list of those that were used; behind them come ...
+	uint32_t nb_used_ever; // ... the ones from here on
+	uint32_t nb_free_blocks; // of both kinds
 	struct sl_cached *cached;
 	uint32_t nb_cached_max, hand;
 	struct sl_index cache_index;
@@ -110,7 +113,7 @@ struct sl_forward {
 	uint16_t *idle;
 	uint32_t nb_idle;
 	struct sl_promise *promises;
-	uint32_t free_promise;
+	uint32_t free_promise, nb_promises_ever; // as of blocks
 	struct sl_tally clients;
 	uint8_t *scratch; // a stored message, whole
 	uint8_t *out; // an answer being delivered

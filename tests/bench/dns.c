@@ -255,7 +255,7 @@ make_forward(struct world *w)
 		.upstreams = { { 0x09090909, 53 } },
 		.nb_upstreams = 1,
 		.name_key = name_key,
-		.cache_bytes = 128u << 20,
+		.cache_bytes = w->subject == CACHED ? 128u << 20 : 0, // all of them, or the default
 		.random = random_bits,
 		.random_context = &w->random,
 	};
