@@ -418,9 +418,10 @@ sl_answer_decide(
 		answer_by_policy(answer, parsed, context, buffer, room);
 		return;
 	}
-	// A hidden name is matched anew, as what is no resource is: both cost the same.
+	// A hidden name: the record has what the policy says, and matching it again would cost more than what is no
+	// resource does.
 	if ((assigned.groups & context->groups) == 0) {
-		answer_by_policy(answer, parsed, context, buffer, room);
+		answer_miss(answer, parsed, context, buffer, room);
 		return;
 	}
 	answer->name_id = assigned.name_id;
