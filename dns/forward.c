@@ -242,6 +242,21 @@ answer_cached(
 	return sl_forward_build(f, &p, &c->stored, false, now_ns, answer, room);
 }
 
+// Has this asker been promised an answer to this question already?
+static bool
+is_promised(
+	const struct sl_forward *f,
+	const struct sl_question *q,
+	const struct sl_forward_asker *asker,
+	const struct sl_query *query
+)
+{
+	for (uint32_t i = q->first_asker; i != SL_NO_TOKEN; i = f->promises[i].next)
+		if (same_asker(&f->promises[i], asker, query))
+			return true;
+	return false;
+}
+
 // A promise to be made, if there is one left.
 static uint32_t
 next_promise(const struct sl_forward *f)
@@ -296,12 +311,10 @@ sl_forward_query(
 	if (*nb_answer_bytes != 0)
 		return SL_FORWARD_ANSWERED;
 	q = find_question(f, &query, flags, hash);
-	if (q != NULL)
-		for (i = q->first_asker; i != SL_NO_TOKEN; i = f->promises[i].next)
-			if (same_asker(&f->promises[i], asker, &query)) {
-				f->stats.nb_repeated++;
-				return SL_FORWARD_REPEATED;
-			}
+	if (q != NULL && is_promised(f, q, asker, &query)) {
+		f->stats.nb_repeated++;
+		return SL_FORWARD_REPEATED;
+	}
 	if (sl_tally_get(&f->clients, asker->client) >= f->config.client_askers_max) {
 		f->stats.nb_full++;
 		return SL_FORWARD_CLIENT_FULL;
@@ -376,20 +389,12 @@ advance(struct sl_forward *f, struct sl_question *q, uint64_t now_ns, struct sl_
 	return q->is_done && deliver(f, q, now_ns, event);
 }
 
-static void
-look(struct sl_forward *f, uint64_t now_ns)
+static uint64_t
+due_of(const void *owner, uint16_t slot)
 {
-	uint64_t next_ns = UINT64_MAX;
+	const struct sl_forward *f = owner;
 
-	for (uint32_t i = 0; i < f->nb_active; i++) {
-		const uint64_t due_ns = sl_question_due_ns(f, &f->questions[f->active[i]]);
-
-		if (due_ns <= now_ns)
-			sl_turns_touch(&f->turns, f->active[i]);
-		else if (due_ns < next_ns)
-			next_ns = due_ns;
-	}
-	sl_turns_looked(&f->turns, now_ns, next_ns);
+	return sl_question_due_ns(f, &f->questions[slot]);
 }
 
 bool
@@ -397,8 +402,7 @@ sl_forward_poll(struct sl_forward *f, uint64_t now_ns, struct sl_forward_event *
 {
 	uint16_t slot;
 
-	if (sl_turns_are_due(&f->turns, now_ns))
-		look(f, now_ns);
+	sl_turns_look(&f->turns, now_ns, f->active, f->nb_active, due_of, f);
 	while (sl_turns_next(&f->turns, &slot)) {
 		struct sl_question *q = &f->questions[slot];
 

@@ -307,20 +307,12 @@ advance(struct sl_resolver *r, struct sl_lookup *l, uint64_t now_ns, struct sl_r
 	return true;
 }
 
-static void
-look(struct sl_resolver *r, uint64_t now_ns)
+static uint64_t
+due_of(const void *owner, uint16_t slot)
 {
-	uint64_t next_ns = UINT64_MAX;
+	const struct sl_resolver *r = owner;
 
-	for (uint32_t i = 0; i < r->nb_active; i++) {
-		const uint64_t due_ns = sl_lookup_due_ns(r, &r->lookups[r->active[i]]);
-
-		if (due_ns <= now_ns)
-			sl_turns_touch(&r->turns, r->active[i]);
-		else if (due_ns < next_ns)
-			next_ns = due_ns;
-	}
-	sl_turns_looked(&r->turns, now_ns, next_ns);
+	return sl_lookup_due_ns(r, &r->lookups[slot]);
 }
 
 bool
@@ -328,8 +320,7 @@ sl_resolver_poll(struct sl_resolver *r, uint64_t now_ns, struct sl_resolver_even
 {
 	uint16_t slot;
 
-	if (sl_turns_are_due(&r->turns, now_ns))
-		look(r, now_ns);
+	sl_turns_look(&r->turns, now_ns, r->active, r->nb_active, due_of, r);
 	while (sl_turns_next(&r->turns, &slot)) {
 		struct sl_lookup *l = &r->lookups[slot];
 		bool is_done;

@@ -1,8 +1,7 @@
 // turns: which of many slots have something to do. One that something has happened to waits in a ring, once; of all
 // others only the time of the earliest is known, and then all are looked at, at most once a millisecond.
 //
-//	if (sl_turns_are_due(t, now))      for all slots in use: touch those whose time has come;
-//	                                   sl_turns_looked(t, now, earliest of the rest)
+//	sl_turns_look(t, now, ...)         when it is time, all slots in use are looked at
 //	while (sl_turns_next(t, &slot))    have it do what it has to do; when there is no more,
 //	                                   sl_turns_end(t, its next time)
 #pragma once
@@ -67,15 +66,32 @@ sl_turns_end(struct sl_turns *t, uint64_t due_ns)
 		t->look_ns = due_ns;
 }
 
-static inline bool
-sl_turns_are_due(const struct sl_turns *t, uint64_t now_ns)
-{
-	return now_ns >= t->look_ns;
-}
+// When a slot of `owner` has something to do next.
+typedef uint64_t sl_turns_due_fn(const void *owner, uint16_t slot);
 
+// Touch those of the slots in use whose time has come.
 static inline void
-sl_turns_looked(struct sl_turns *t, uint64_t now_ns, uint64_t next_ns)
+sl_turns_look(
+	struct sl_turns *t,
+	uint64_t now_ns,
+	const uint16_t *active,
+	uint32_t nb_active,
+	sl_turns_due_fn *due,
+	const void *owner
+)
 {
+	uint64_t next_ns = UINT64_MAX;
+
+	if (now_ns < t->look_ns)
+		return;
+	for (uint32_t i = 0; i < nb_active; i++) {
+		const uint64_t due_ns = due(owner, active[i]);
+
+		if (due_ns <= now_ns)
+			sl_turns_touch(t, active[i]);
+		else if (due_ns < next_ns)
+			next_ns = due_ns;
+	}
 	t->look_ns = next_ns > now_ns + SL_TURNS_LOOK_NS ? next_ns : now_ns + SL_TURNS_LOOK_NS;
 }
 

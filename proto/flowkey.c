@@ -1,44 +1,8 @@
 #include <sluice/proto/bytes.h>
 #include <sluice/proto/flowkey.h>
 #include <sluice/proto/limits.h>
+#include <sluice/proto/siphash.h>
 #include <string.h>
-
-struct sip {
-	uint64_t v[4];
-};
-
-static inline uint64_t
-rotl(uint64_t x, unsigned n)
-{
-	return x << n | x >> (64 - n);
-}
-
-static inline void
-sip_rounds(struct sip *s, unsigned nb)
-{
-	uint64_t *v = s->v;
-
-	for (unsigned i = 0; i < nb; i++) {
-		v[0] += v[1];
-		v[1] = rotl(v[1], 13) ^ v[0];
-		v[0] = rotl(v[0], 32);
-		v[2] += v[3];
-		v[3] = rotl(v[3], 16) ^ v[2];
-		v[0] += v[3];
-		v[3] = rotl(v[3], 21) ^ v[0];
-		v[2] += v[1];
-		v[1] = rotl(v[1], 17) ^ v[2];
-		v[2] = rotl(v[2], 32);
-	}
-}
-
-static inline void
-sip_word(struct sip *s, uint64_t word)
-{
-	s->v[3] ^= word;
-	sip_rounds(s, 2);
-	s->v[0] ^= word;
-}
 
 void
 sl_siphash128(
@@ -48,28 +12,16 @@ sl_siphash128(
 	uint8_t out[16]
 )
 {
-	const uint8_t *p = data;
-	uint64_t k0 = sl_get64le(key);
-	uint64_t k1 = sl_get64le(key + 8);
-	uint64_t last = (uint64_t)nb_bytes << 56;
-	struct sip s = { {
-		k0 ^ 0x736f6d6570736575ull,
-		k1 ^ 0x646f72616e646f6dull ^ 0xee,
-		k0 ^ 0x6c7967656e657261ull,
-		k1 ^ 0x7465646279746573ull,
-	} };
+	struct sl_sip s = sl_sip_begin(sl_get64le(key), sl_get64le(key + 8));
 
-	for (; nb_bytes >= 8; nb_bytes -= 8, p += 8)
-		sip_word(&s, sl_get64le(p));
-	for (size_t i = 0; i < nb_bytes; i++)
-		last |= (uint64_t)p[i] << (8 * i);
-	sip_word(&s, last);
+	s.v[1] ^= 0xee;
+	sl_sip_data(&s, data, nb_bytes, 2);
 	s.v[2] ^= 0xee;
-	sip_rounds(&s, 4);
-	sl_put64le(out, s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3]);
+	sl_sip_rounds(&s, 4);
+	sl_put64le(out, sl_sip_fold(&s));
 	s.v[1] ^= 0xdd;
-	sip_rounds(&s, 4);
-	sl_put64le(out + 8, s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3]);
+	sl_sip_rounds(&s, 4);
+	sl_put64le(out + 8, sl_sip_fold(&s));
 }
 
 void

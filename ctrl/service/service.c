@@ -3,6 +3,7 @@
 #include <rte_udp.h>
 
 #include <errno.h>
+#include <sluice/dns/answer.h>
 #include <stdlib.h>
 #include <sys/random.h>
 

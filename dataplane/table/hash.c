@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <immintrin.h>
 #include <sluice/dp/hash.h>
+#include <sluice/proto/siphash.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
@@ -64,51 +65,12 @@ hash40_bulk_aes(const struct sl_hash_key *key, const void *items, unsigned nb, u
 	}
 }
 
-#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-
-static inline void
-sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = ROTL(v[1], 13) ^ v[0];
-	v[0] = ROTL(v[0], 32);
-	v[2] += v[3];
-	v[3] = ROTL(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = ROTL(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = ROTL(v[1], 17) ^ v[2];
-	v[2] = ROTL(v[2], 32);
-}
-
-// SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF").
 static uint64_t
 hash_sip(const struct sl_hash_key *key, const uint8_t *p, size_t nb_bytes)
 {
-	uint64_t k[2], v[4], m = 0;
-	uint64_t tail = (uint64_t)nb_bytes << 56;
-
-	memcpy(k, key->secret, sizeof(k));
-	v[0] = k[0] ^ 0x736f6d6570736575ull;
-	v[1] = k[1] ^ 0x646f72616e646f6dull;
-	v[2] = k[0] ^ 0x6c7967656e657261ull;
-	v[3] = k[1] ^ 0x7465646279746573ull;
-	for (; nb_bytes >= 8; nb_bytes -= 8, p += 8) {
-		memcpy(&m, p, 8);
-		v[3] ^= m;
-		sip_round(v);
-		v[0] ^= m;
-	}
-	m = 0;
-	memcpy(&m, p, nb_bytes);
-	m |= tail;
-	v[3] ^= m;
-	sip_round(v);
-	v[0] ^= m;
-	v[2] ^= 0xff;
-	for (int i = 0; i < 3; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+	return sl_siphash64(
+		sl_get64le(key->secret), sl_get64le(key->secret + 8), p, nb_bytes, 1, 3
+	);
 }
 
 uint64_t

@@ -1,5 +1,6 @@
 #include "flow_up.h"
 
+#include <sluice/dns/addresses.h>
 #include <sluice/proto/flowkey.h>
 
 struct destination {

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include <sluice/dns/bucket.h>
+
 // One tenant: an exact name for A, one for B withheld from A's wildcard, a wildcard for A, and one
 // whose ports shut DNS.
 static const char *const nas[] = { "nas.home.int" };

@@ -11,7 +11,7 @@
 #include <rte_ring.h>
 
 #include <assert.h>
-#include <sluice/dns/answer.h>
+#include <sluice/dns/bucket.h>
 #include <sluice/dp/flow.h>
 #include <sluice/dp/snapshot.h>
 #include <stdatomic.h>

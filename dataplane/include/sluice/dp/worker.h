@@ -7,7 +7,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
-#include <sluice/dns/answer.h>
+#include <sluice/dns/bucket.h>
 #include <sluice/dp/meta.h>
 #include <sluice/dp/timeouts.h>
 #include <sluice/dp/waiting.h>
